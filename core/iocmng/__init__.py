@@ -1,0 +1,40 @@
+"""iocmng: plugins for EPICS soft IOCs. Names resolve lazily, so that nothing is imported that is not used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iocmng.base import JobBase, JobResult, ParameterModel, TaskBase
+    from iocmng.host.single import run_ioc
+    from iocmng.values import Reading
+
+__version__ = "3.0.0"
+
+_HOMES = {
+    "TaskBase": "iocmng.base",
+    "JobBase": "iocmng.base",
+    "JobResult": "iocmng.base",
+    "DeclarativeTask": "iocmng.base",
+    "ParameterModel": "iocmng.base",
+    "Reading": "iocmng.values",
+    "hookimpl": "iocmng.plugins.hooks",
+    "run_ioc": "iocmng.host.single",
+    "pv_client": "iocmng.links.pv_client",
+}
+
+__all__ = ["JobBase", "JobResult", "ParameterModel", "Reading", "TaskBase", "__version__", "run_ioc"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the home of a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'iocmng' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    return home if name == "pv_client" else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    """Public names."""
+    return sorted({*globals(), *_HOMES})

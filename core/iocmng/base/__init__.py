@@ -1,0 +1,1 @@
+"""The classes authors subclass, and the context Protocol they see."""

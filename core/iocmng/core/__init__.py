@@ -1,0 +1,1 @@
+"""Import paths of iocmng 2.x, re-exports only."""

@@ -1,0 +1,1 @@
+"""EPICS records through softioc: the only place that knows EPICS' C library."""

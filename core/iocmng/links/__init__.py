@@ -1,0 +1,1 @@
+"""Clients of PVs elsewhere over CA and PVA."""

@@ -1,0 +1,1 @@
+"""Expressions: pure, without clock, thread or socket."""

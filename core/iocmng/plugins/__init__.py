@@ -1,0 +1,1 @@
+"""Hooks, discovery, validation and the catalog of plugins; needs no running host."""

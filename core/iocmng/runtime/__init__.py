@@ -1,0 +1,1 @@
+"""Instances, runners, supervision: what runs, behind Protocols that adapters fill."""

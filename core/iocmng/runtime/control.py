@@ -1,0 +1,117 @@
+"""What the admin endpoint may ask of the host: one Protocol between `api` and `host`; all calls on the loop's thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from iocmng.lifecycle import Trigger
+from iocmng.runtime.events import EventBus
+from iocmng.runtime.ports import Undo
+from iocmng.wire import (
+    Actor,
+    HostView,
+    InstanceDetail,
+    InstanceView,
+    LogLine,
+    PvView,
+    RunView,
+)
+
+
+class HostControl(Protocol):
+    """The host as its adapters see it. Unknown names raise NotFound with the nearest name in the hint."""
+
+    @property
+    def events(self) -> EventBus:
+        """The bus."""
+
+    def host(self) -> HostView:
+        """The host itself."""
+
+    def ready(self) -> str | None:
+        """None when records are served and no start is pending, else what is awaited."""
+
+    def instances(self) -> Sequence[InstanceView]:
+        """All instances and broken plugins, by start order and name."""
+
+    def instance(self, name: str) -> InstanceDetail:
+        """Everything of one."""
+
+    def act(self, name: str, verb: Trigger, actor: Actor) -> InstanceView:
+        """Apply start, stop, pause, resume, restart or reset.
+
+        Raises:
+            Refused: Not in this state; lists what is allowed.
+        """
+
+    def enable(self, name: str, enabled: bool, actor: Actor) -> InstanceView:
+        """Let it start at boot or not; disabling also stops it now."""
+
+    async def settled(self, name: str, timeout: float) -> InstanceView:
+        """Wait until a pending transition of `name` is over (state reached, or failed), at most `timeout` seconds."""
+
+    def set_parameters(self, name: str, changes: Mapping[str, Any], actor: Actor) -> InstanceDetail:
+        """Set parameters (None drops one); all or none.
+
+        Raises:
+            BadInput: A name or value is refused; names every one.
+        """
+
+    def schema(self, name: str) -> Mapping[str, Any]:
+        """JSON Schema of the instance's parameters (and of a job's arguments under `arguments`)."""
+
+    def startup(self, name: str) -> Mapping[str, Any]:
+        """How an instance starts: auto_start, auto_start_on_boot, autostart_order, parameters."""
+
+    def log(self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000) -> Sequence[LogLine]:
+        """Lines of an instance's log, oldest first. `HOST` names the host's own."""
+
+    def follow_log(self, name: str, *, level: str = "DEBUG") -> AsyncIterator[LogLine]:
+        """New lines as they come."""
+
+    def start_run(self, job: str, arguments: Mapping[str, Any], actor: Actor) -> RunView:
+        """Start a run.
+
+        Raises:
+            Refused: The job is busy and `on_busy` is refuse.
+            BadInput: Arguments are refused; names every one.
+        """
+
+    def runs(self, job: str) -> Sequence[RunView]:
+        """Runs of a job, newest first."""
+
+    def run(self, run_id: str) -> RunView:
+        """One run."""
+
+    async def run_over(self, run_id: str, timeout: float) -> RunView:
+        """Wait until a run is over, at most `timeout` seconds."""
+
+    def abort(self, run_id: str, actor: Actor) -> RunView:
+        """Ask a run to end; idempotent."""
+
+    def run_log(self, run_id: str) -> Sequence[LogLine]:
+        """The log of one run."""
+
+    def trigger(self, name: str, actor: Actor) -> InstanceView:
+        """Run a triggered task once, as its RUN PV does."""
+
+    def pvs(self, pattern: str = "*") -> Sequence[PvView]:
+        """This host's PVs whose full name matches a shell pattern."""
+
+    def pv(self, name: str) -> PvView:
+        """One PV of this host, by full name or `INSTANCE:PORT`."""
+
+    def put_pv(self, name: str, value: Any, actor: Actor) -> PvView:
+        """Write one of this host's writable PVs as a client would.
+
+        Raises:
+            Refused: It is read-only.
+            BadInput: The value does not fit; names PV, type and value.
+        """
+
+    def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """Look for plugins again and say what changed."""
+
+    def config(self) -> Mapping[str, Any]:
+        """The settings in force with the origin of each, without secrets."""

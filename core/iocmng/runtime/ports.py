@@ -1,0 +1,126 @@
+"""What the runtime needs from outside, as Protocols: records, time. Adapters and the test kit fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from iocmng.spec import RecordSpec
+from iocmng.values import Reading, Severity, Status, Value
+from iocmng.wire import Actor
+
+Undo = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A client wrote a record: full PV name, value as the record holds it, who; `complete` ends a put with callback.
+
+    `complete` may be called from any thread, more than once, and does nothing for records without `completes`.
+    """
+
+    name: str
+    value: Value
+    actor: Actor
+    complete: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A put by a client for the audit: record and field, who, and the texts before and after."""
+
+    name: str
+    actor: Actor
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the records are served: the real ports after start."""
+
+    ca_port: int
+    pva_port: int
+
+
+class Record(Protocol):
+    """One record of this host."""
+
+    @property
+    def spec(self) -> RecordSpec:
+        """What the record was made from."""
+
+    def publish(
+        self,
+        value: Value,
+        severity: Severity = Severity.NO_ALARM,
+        status: Status = Status.NO_ALARM,
+        reason: str = "",
+        timestamp: float | None = None,
+    ) -> None:
+        """Write value, quality and time of a record that clients may not write, in one step seen by clients.
+
+        The value must already have passed `iocmng.spec.convert`. `timestamp` is seconds since 1970-01-01 UTC, None for now.
+        Any thread; one writer at a time per record.
+        """
+
+    def assign(self, value: Value) -> None:
+        """Set a writable record from inside; subscribers see it, the put handler is not called. Any thread."""
+
+    def read(self) -> Reading:
+        """What the record shows now. Any thread."""
+
+
+class RecordPort(Protocol):
+    """The records of this process: all are loaded, then served, and stay until the process ends."""
+
+    def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
+        """Make the records of one instance (`source` names it).
+
+        Raises:
+            RecordError: EPICS refused one; none of this call's records exist then.
+        """
+
+    def start(self) -> Endpoints:
+        """Serve all loaded records on CA and PVA and check that they answer and are protected.
+
+        Raises:
+            RecordError: They do not.
+        """
+
+    def record(self, name: str) -> Record:
+        """The record of a full PV name.
+
+        Raises:
+            KeyError: There is none.
+        """
+
+    def on_put(self, name: str, handler: Callable[[Put], None]) -> Undo:
+        """Call `handler` for each client put to a writable record, in order, on the loop's thread; it must only enqueue."""
+
+    def on_trace(self, handler: Callable[[Trace], None]) -> Undo:
+        """Call `handler` on the loop's thread for every client put to any record, for the audit."""
+
+
+class Wakeup(Protocol):
+    """What one thread waits on and others set."""
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until set or `timeout` seconds have passed; return whether it was set, and clear it."""
+
+    def set(self) -> None:
+        """Wake the waiting thread, or let its next wait return at once."""
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def time(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+
+    def wakeup(self) -> Wakeup:
+        """A new thing to wait on."""

@@ -1,0 +1,162 @@
+"""An instance, described once and frozen: what the runtime runs and every adapter lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from iocmng.spec.record import RecordSpec
+from iocmng.values import Value
+
+
+class Kind(StrEnum):
+    """What an instance is."""
+
+    TASK = "task"
+    JOB = "job"
+
+
+class Mode(StrEnum):
+    """What makes a task's code run."""
+
+    CONTINUOUS = "continuous"
+    TRIGGERED = "triggered"
+    REACTIVE = "reactive"
+
+
+class Direction(StrEnum):
+    """Which way a port goes, seen from the instance."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+class RestartPolicy(StrEnum):
+    """Which ends of a task are followed by a new start."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ON_ABNORMAL = "on-abnormal"
+    ALWAYS = "always"
+
+
+class OnStall(StrEnum):
+    """What follows a stall."""
+
+    ALARM = "alarm"
+    RESTART = "restart"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervision:
+    """How an instance is supervised; times in seconds (REFERENCE 3.3). `stall_after` None means max(10, 4 × interval)."""
+
+    restart: RestartPolicy = RestartPolicy.ON_FAILURE
+    restart_sec: float = 1.0
+    restart_max_sec: float = 60.0
+    restart_reset: float = 600.0
+    restart_max: int = 0
+    restart_window: float = 60.0
+    cycle_errors: int = 1
+    stall_after: float | None = None
+    on_stall: OnStall = OnStall.ALARM
+    start_timeout: float = 30.0
+    stop_timeout: float = 10.0
+    heartbeat_link: str | None = None
+    start_order: int = 100
+    depends_on: tuple[str, ...] = ()
+    run_queue: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """How runs of a job are handled; `run_timeout` in seconds, None for no limit."""
+
+    run_timeout: float | None = None
+    on_busy: str = "refuse"
+    lock: str | None = None
+    keep_runs: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginRef:
+    """Where a plugin's code and config come from.
+
+    Attributes:
+        name: The entry point's name.
+        target: The entry point's value, `module:attr` or `module`.
+        distribution: The distribution's name, and its `version`.
+        config: Path of the config file, "" when there is none.
+        editable: Installed in editable mode (its files may change under the host).
+        origin: `installed` or `directory`.
+    """
+
+    name: str
+    target: str
+    distribution: str = ""
+    version: str = ""
+    config: str = ""
+    editable: bool = False
+    origin: str = "installed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    """A declared port: `value` is what the config declares (None: nothing), `fail_safe` what it shows when not running."""
+
+    name: str
+    direction: Direction
+    record: RecordSpec
+    value: Value | None = None
+    fail_safe: Value | None = None
+    hold_on_pause: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterValue:
+    """A parameter and where it comes from."""
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSpec:
+    """A named, configured task or job with its frozen ports and default PVs.
+
+    `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their name
+    (STATUS, MESSAGE, …). `interval` and `timeout` in seconds.
+    """
+
+    name: str
+    kind: Kind
+    plugin: PluginRef
+    prefix: str
+    pv_prefix: str
+    mode: Mode = Mode.CONTINUOUS
+    interval: float = 1.0
+    timeout: float = 5.0
+    description: str = ""
+    version: str = ""
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    ports: tuple[PortSpec, ...] = ()
+    defaults: Mapping[str, RecordSpec] = field(default_factory=dict)
+    supervision: Supervision = Supervision()
+    job: JobSettings = JobSettings()
+    enabled: bool = True
+    class_name: str = ""
+    beamline: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def records(self) -> tuple[RecordSpec, ...]:
+        """All records of the instance: default PVs first, then ports in declaration order."""
+        return (*self.defaults.values(), *(port.record for port in self.ports))
+
+    @property
+    def stall_after(self) -> float:
+        """Seconds without progress after which the instance is stalled."""
+        given = self.supervision.stall_after
+        return max(10.0, 4 * self.interval) if given is None else given

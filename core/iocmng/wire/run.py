@@ -1,0 +1,32 @@
+"""One execution of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iocmng.lifecycle import JobState
+from iocmng.wire.event import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run: `state` is RUNNING or the outcome, times are seconds since 1970-01-01 UTC, `progress` is 0–100 %."""
+
+    id: str
+    job: str
+    state: JobState
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    started: float = 0.0
+    ended: float | None = None
+    progress: float = 0.0
+    message: str = ""
+    data: Any = None
+    exit_code: int | None = None
+    actor: Actor = Actor()
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has an outcome."""
+        return self.state is not JobState.RUNNING
