@@ -6,25 +6,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from iocmng.base import JobBase, JobResult, ParameterModel, TaskBase
+    from iocmng.base.job import JobBase, JobResult
+    from iocmng.base.parameters import ParameterModel
+    from iocmng.base.task import DeclarativeTask, TaskBase
     from iocmng.host.single import run_ioc
     from iocmng.values import Reading
 
 __version__ = "3.0.0"
 
 _HOMES = {
-    "TaskBase": "iocmng.base",
-    "JobBase": "iocmng.base",
-    "JobResult": "iocmng.base",
-    "DeclarativeTask": "iocmng.base",
-    "ParameterModel": "iocmng.base",
+    "TaskBase": "iocmng.base.task",
+    "JobBase": "iocmng.base.job",
+    "JobResult": "iocmng.base.job",
+    "DeclarativeTask": "iocmng.base.task",
+    "ParameterModel": "iocmng.base.parameters",
     "Reading": "iocmng.values",
     "hookimpl": "iocmng.plugins.hooks",
     "run_ioc": "iocmng.host.single",
     "pv_client": "iocmng.links.pv_client",
 }
 
-__all__ = ["JobBase", "JobResult", "ParameterModel", "Reading", "TaskBase", "__version__", "run_ioc"]
+__all__ = ["DeclarativeTask", "JobBase", "JobResult", "ParameterModel", "Reading", "TaskBase", "__version__", "run_ioc"]
 
 
 def __getattr__(name: str) -> Any:

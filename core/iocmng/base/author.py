@@ -1,0 +1,204 @@
+"""What tasks and jobs share: the names an author uses for parameters, ports, log and waiting."""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from iocmng.base.context import Context
+from iocmng.spec import Direction
+from iocmng.values import Reading, Severity, Value
+
+C = TypeVar("C", bound=Context)
+A = TypeVar("A", bound="Author[Any]")
+
+
+class Pv:
+    """One PV of the instance, as `pvs[name]` gives it."""
+
+    __slots__ = ("_context", "name")
+
+    def __init__(self, context: Context, name: str) -> None:
+        self._context = context
+        self.name = name
+
+    def get(self) -> Value | None:
+        """The present value."""
+        return self._context.read(self.name).value
+
+    def set(self, value: object, severity: Severity | None = None, timestamp: float | None = None) -> None:
+        """Publish a value; see `TaskBase.set_pv` for what is refused."""
+        self._context.write(self.name, value, severity, timestamp)
+
+
+class Author(Generic[C]):
+    """Base of TaskBase and JobBase; objects are made by the runtime, which binds their context first."""
+
+    _context: C | None = None
+
+    def __init__(self, name: str = "", parameters: Mapping[str, Any] | None = None, **earlier: Any) -> None:
+        """Take, and leave to the runtime, what iocmng 2.x handed to a constructor."""
+
+    @property
+    def _bound(self) -> C:
+        if self._context is None:
+            raise RuntimeError(
+                f"{type(self).__name__} has no host: let a host run it, or iocmng.testing.run_task / run_job"
+            )
+        return self._context
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self._bound.spec.name
+
+    @property
+    def parameters(self) -> Any:
+        """Parameters in force: a mapping, or the `Parameters` model of the class."""
+        return self._bound.parameters
+
+    @property
+    def beamline_config(self) -> Mapping[str, Any]:
+        """The beamline file's content."""
+        return self._bound.spec.beamline
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The instance's log."""
+        return self._bound.logger
+
+    @property
+    def pv_prefix(self) -> str:
+        """The full PV prefix."""
+        return self._bound.spec.pv_prefix
+
+    @property
+    def plugin_prefix(self) -> str:
+        """The instance's own segment of the PV prefix."""
+        return self._bound.spec.prefix
+
+    @property
+    def pvs(self) -> dict[str, Pv]:
+        """All ports and default PVs by name, each with `get()` and `set(value)`."""
+        spec = self._bound.spec
+        names = [*spec.defaults, *(port.name for port in spec.ports)]
+        return {name: Pv(self._bound, name) for name in names}
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        """Declared ports with value, severity, status, time and connection."""
+        return self._bound.readings()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is time to leave."""
+        return self._bound.stopping
+
+    def get_pv(self, name: str) -> Value | None:
+        """The value of a port or default PV: float, int, bool, str or a numpy array.
+
+        Raises:
+            KeyError: No such PV; the text names the known ones. In a plugin directory: None instead.
+        """
+        context = self._bound
+        if not context.known(name) and context.spec.plugin.origin == "directory":
+            return None
+        return context.read(name).value
+
+    def set_pv(
+        self, name: str, value: object, severity: Severity | None = None, timestamp: float | None = None
+    ) -> None:
+        """Publish a value on an output.
+
+        Args:
+            name: The port.
+            value: What converts without loss; NaN and infinities are published as INVALID.
+            severity: Quality; the record's own alarm limits can make it worse.
+            timestamp: Seconds since 1970-01-01 UTC; now when None.
+
+        Raises:
+            KeyError: No such port; the text names the known ones. In a plugin directory it is logged once instead.
+            TypeError: A wrong type, or None.
+            ValueError: Too long, or outside the type's range.
+        """
+        self._bound.write(name, value, severity, timestamp)
+
+    def _of(self, direction: Direction, name: str) -> str:
+        names = [port.name for port in self._bound.spec.ports if port.direction is direction]
+        if name not in names:
+            raise KeyError(f"{self.name} has no {direction} {name!r}; known: {', '.join(names) or 'none'}")
+        return name
+
+    def get_input(self, name: str) -> Value | None:
+        """The value of a declared input."""
+        return self.get_pv(self._of(Direction.INPUT, name))
+
+    def set_input(self, name: str, value: object) -> None:
+        """Set a writable input from inside."""
+        self.set_pv(self._of(Direction.INPUT, name), value)
+
+    def get_output(self, name: str) -> Value | None:
+        """The value of a declared output."""
+        return self.get_pv(self._of(Direction.OUTPUT, name))
+
+    def set_output(
+        self, name: str, value: object, severity: Severity | None = None, timestamp: float | None = None
+    ) -> None:
+        """Publish a value on a declared output."""
+        self.set_pv(self._of(Direction.OUTPUT, name), value, severity, timestamp)
+
+    def set_message(self, text: str) -> None:
+        """Show `text` in MESSAGE."""
+        self._bound.message(str(text))
+
+    def keepalive(self) -> None:
+        """Say that there is progress in a long piece of work."""
+        self._bound.keepalive()
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; return False as soon as it is time to leave. Async code awaits `asleep` instead.
+
+        Raises:
+            RuntimeError: Called in async code, where it would hold up every other async task.
+        """
+        return self._bound.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> bool:
+        """`sleep` for async code."""
+        return await self._bound.asleep(seconds)
+
+    @staticmethod
+    def get_datetime() -> str:
+        """Local date and time, dd/mm/yy HH:MM:SS."""
+        return datetime.datetime.now().strftime("%d/%m/%y %H:%M:%S")
+
+    @staticmethod
+    def get_timems() -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+        return time.time_ns() // 1_000_000
+
+
+def make(cls: type[A], context: Context) -> A:
+    """Make an author's object with its context bound before its constructor runs.
+
+    A constructor of its own may ask for what iocmng 2.x handed over (`name`, `parameters`, `beamline_config`, …) by name.
+    """
+    author = cls.__new__(cls)
+    author._context = context
+    offered = {
+        "name": context.spec.name,
+        "parameters": context.parameters,
+        "pv_definitions": {port.name: port for port in context.spec.ports},
+        "beamline_config": context.spec.beamline,
+        "ophyd_devices": {},
+        "prefix": context.spec.pv_prefix,
+        "plugin_prefix": context.spec.prefix,
+    }
+    asked = inspect.signature(cls.__init__).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in asked.values())
+    author.__init__(**{key: value for key, value in offered.items() if takes_all or key in asked})  # type: ignore[misc]
+    return author

@@ -1,0 +1,70 @@
+"""JobBase and JobResult: what runs once per request."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from iocmng.base.author import Author
+from iocmng.base.context import JobContext
+from iocmng.values import Value
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat()
+
+
+@dataclass
+class JobResult:
+    """How a run ended: whether it succeeded, its data, words for people, and when (ISO 8601)."""
+
+    success: bool
+    data: Any = None
+    message: str = ""
+    timestamp: str = field(default_factory=_now)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as a plain mapping."""
+        return {
+            "success": self.success,
+            "data": self.data,
+            "message": self.message,
+            "timestamp": self.timestamp,
+        }
+
+
+class JobBase(Author[JobContext]):
+    """A job: `execute` returns a JobResult; any other value means success with that value as data.
+
+    An exception means failure with its text. `initialize` runs before each run. Each may be `async def`.
+    """
+
+    _iocmng_kind: ClassVar[str] = "job"
+
+    def initialize(self) -> Any:
+        """Prepare a run."""
+
+    def execute(self) -> Any:
+        """Do the work."""
+        raise NotImplementedError(f"{type(self).__name__} has no execute()")
+
+    @property
+    def arguments(self) -> Mapping[str, Value]:
+        """The arguments of this run by input name; `get_input` gives the same values."""
+        return self._bound.arguments
+
+    @property
+    def aborted(self) -> bool:
+        """Whether an abort was asked for."""
+        return self._bound.stopping
+
+    def progress(self, fraction: float, message: str = "") -> None:
+        """Show how far the run is.
+
+        Args:
+            fraction: 0 to 1.
+            message: Shown in MESSAGE when not empty.
+        """
+        self._bound.progress(float(fraction), message)
