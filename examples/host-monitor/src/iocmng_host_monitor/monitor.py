@@ -22,7 +22,9 @@ class HostMonitor(TaskBase):
 
         disk_path: str = Field("/", description="a path on the file system to watch")
         sensor: str = Field("", description="name of the temperature chip; empty for the hottest of all")
-        ignore_interfaces: list[str] = Field(["lo", "veth*"], description="network interfaces to leave out; * and ? match")
+        ignore_interfaces: list[str] = Field(
+            ["lo", "veth*"], description="network interfaces to leave out; * and ? match"
+        )
 
     def initialize(self) -> None:
         """Take the first look at the counters, from which the first rates are counted."""
