@@ -1,15 +1,21 @@
 """What crosses a process border: plain frozen dataclasses and one codec, without pydantic (the CLI imports this)."""
 
-from iocmng.wire.codec import from_plain, to_plain
+from iocmng.wire.access import NewToken, TokenView
+from iocmng.wire.codec import from_plain, revive, to_plain
+from iocmng.wire.endpoint import ENDPOINT_FILE, TOKEN_FILE, Endpoint, process_started
 from iocmng.wire.event import Actor, Event, EventKind
 from iocmng.wire.finding import Finding, Level, Where
 from iocmng.wire.host import HostView, Problem, Role
 from iocmng.wire.instance import InstanceDetail, InstanceView, ParameterView, PortView, PvView, StateChange
 from iocmng.wire.log import LogLine
+from iocmng.wire.metrics import MetricsView
 from iocmng.wire.run import RunView
 
 __all__ = [
+    "ENDPOINT_FILE",
+    "TOKEN_FILE",
     "Actor",
+    "Endpoint",
     "Event",
     "EventKind",
     "Finding",
@@ -18,6 +24,8 @@ __all__ = [
     "InstanceView",
     "Level",
     "LogLine",
+    "MetricsView",
+    "NewToken",
     "ParameterView",
     "PortView",
     "Problem",
@@ -25,7 +33,10 @@ __all__ = [
     "Role",
     "RunView",
     "StateChange",
+    "TokenView",
     "Where",
     "from_plain",
+    "process_started",
+    "revive",
     "to_plain",
 ]

@@ -34,6 +34,19 @@ def to_plain(thing: Any) -> Any:
     return thing
 
 
+_NUMBER_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def revive(value: Any) -> Any:
+    """Turn the words that `to_plain` made of NaN and infinities back into floats, in (nested) lists too.
+
+    Only for values known to be numbers: a text may well say "NaN".
+    """
+    if isinstance(value, (list, tuple)):
+        return [revive(item) for item in value]
+    return _NUMBER_WORDS.get(value, value) if isinstance(value, str) else value
+
+
 @cache
 def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
