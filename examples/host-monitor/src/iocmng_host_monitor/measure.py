@@ -84,7 +84,7 @@ def traffic(ignore: Collection[str] = ()) -> Traffic:
 def rates(before: Traffic, after: Traffic, seconds: float, most: int) -> Rates:
     """Rates of the first `most` interfaces by name, between two looks at the counters `seconds` apart.
 
-    An interface seen only once has none. A counter that went backwards belongs to an interface that came back: 0.
+    An interface seen only once has none. A counter that went backwards belongs to one that came back: 0.
     """
     names = tuple(sorted(before.received.keys() & after.received.keys()))[:most]
 
