@@ -1,0 +1,142 @@
+"""What is installed: every plugin a distribution advertises, broken ones with their reason; never raises."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from importlib_metadata import EntryPoint
+
+from iocmng.names import plugin_name_problem
+from iocmng.plugins.environment import Environment, Installed
+from iocmng.plugins.location import CONFIG_NAMES, config_beside, locate
+from iocmng.spec import PluginRef
+from iocmng.wire import Finding, Level, Where
+
+PLUGINS = "iocmng.plugins"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovered:
+    """A plugin that something advertises.
+
+    Attributes:
+        plugin: What it is called and where its code and config are.
+        file: The module's file, "" when it was not found or is a folder.
+        roots: Folders that must be on the import path to import it.
+        project: The source folder of an editable installation, else "".
+        fingerprint: Changes with everything that could change a verdict; None: never keep a verdict.
+        lenient: Rules of plugin directories apply (REFERENCE 1).
+        parameters: Parameters that its source gives (an entry of plugins.yaml).
+        enabled: Whether its source wants it started at boot.
+        start_order: The source's own start order, None where it says nothing.
+        findings: Why it is broken, and what is worth knowing.
+    """
+
+    plugin: PluginRef
+    file: str = ""
+    roots: tuple[str, ...] = ()
+    project: str = ""
+    fingerprint: str | None = None
+    lenient: bool = False
+    parameters: dict[str, object] = field(default_factory=dict)
+    enabled: bool = True
+    start_order: int | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def broken(self) -> bool:
+        """Whether a finding forbids to go on."""
+        return any(finding.level is Level.ERROR for finding in self.findings)
+
+
+def discover(path: Sequence[str] | None = None) -> tuple[Discovered, ...]:
+    """All plugins of the entry-point group `iocmng.plugins`, in the order (distribution, name).
+
+    Args:
+        path: Folders to read instead of this interpreter's import path.
+    """
+    environment = Environment.read(path)
+    return mark_duplicates(_advertised(environment, importable=path is None))
+
+
+def _advertised(environment: Environment, *, importable: bool) -> Iterator[Discovered]:
+    for _, distribution in sorted(environment.installed.items()):
+        for name, point in sorted(distribution.points(PLUGINS), key=lambda pair: pair[0]):
+            if isinstance(point, EntryPoint):
+                yield describe_point(environment, distribution, point, importable=importable)
+            else:
+                plugin = PluginRef(
+                    name=name or distribution.name,
+                    target="",
+                    distribution=distribution.name,
+                    version=distribution.version,
+                )
+                yield Discovered(plugin=plugin, findings=(_error("entry-point", point, plugin),))
+    for complaint in environment.complaints:
+        plugin = PluginRef(name=complaint.partition(":")[0].rpartition("/")[2], target="")
+        text = f"metadata cannot be read: {complaint}"
+        if plugin.name.endswith((".dist-info", ".egg-info")):
+            yield Discovered(plugin=plugin, findings=(_error("metadata", text, plugin),))
+
+
+def describe_point(
+    environment: Environment, distribution: Installed, point: EntryPoint, *, importable: bool = True
+) -> Discovered:
+    """Find out without importing where the code and the config of an entry point are."""
+    module = point.module
+    plugin = PluginRef(
+        name=point.name,
+        target=point.value,
+        distribution=distribution.name,
+        version=distribution.version,
+        editable=bool(distribution.project),
+    )
+    findings: list[Finding] = []
+    if problem := plugin_name_problem(point.name):
+        findings.append(_error("plugin-name", problem, plugin, "rename the entry point in pyproject.toml"))
+    location = locate(module, distribution.roots, importable=importable)
+    if location is None:
+        text = f"{point.name}: there is no module {module!r} in {distribution.name} {distribution.version}"
+        hint = "name it in the entry point as 'package.module:Class', and check that the package contains it"
+        findings.append(_error("module-missing", text, plugin, hint))
+        config = ""
+    elif not (config := config_beside(location, module, point.name)):
+        stem = module.rpartition(".")[2]
+        text = f"{point.name}: no config in {location.folder}"
+        names = ", ".join((f"{stem}.config.yaml", f"{point.name}.yaml", *CONFIG_NAMES))
+        hint = f"put one of {names} there and include it in the package"
+        findings.append(_error("config-missing", text, plugin, hint))
+    return Discovered(
+        plugin=replace(plugin, config=config),
+        file=location.file if location else "",
+        roots=distribution.roots,
+        project=distribution.project,
+        fingerprint=environment.fingerprint(distribution),
+        findings=tuple(findings),
+    )
+
+
+def mark_duplicates(found: Iterable[Discovered]) -> tuple[Discovered, ...]:
+    """Make an error on each of those that share a name, naming where all of them come from."""
+    everything = tuple(found)
+    groups: defaultdict[str, list[Discovered]] = defaultdict(list)
+    for one in everything:
+        groups[one.plugin.name].append(one)
+    return tuple(
+        _with_duplicates(one, groups[one.plugin.name]) if len(groups[one.plugin.name]) > 1 else one
+        for one in everything
+    )
+
+
+def _with_duplicates(one: Discovered, group: list[Discovered]) -> Discovered:
+    sources = " and ".join(f"{other.plugin.distribution} {other.plugin.version}".strip() for other in group)
+    text = f"the plugin name {one.plugin.name!r} is advertised by {sources}"
+    hint = "uninstall one of them, or rename its entry point"
+    return replace(one, findings=(*one.findings, _error("duplicate-plugin", text, one.plugin, hint)))
+
+
+def _error(code: str, message: str, plugin: PluginRef, hint: str = "") -> Finding:
+    place = f"{plugin.distribution}:{plugin.name}" if plugin.distribution else plugin.name
+    return Finding(Level.ERROR, code, message, Where(key=place), hint)
