@@ -1,4 +1,4 @@
-"""Decide what follows the end of a task: a delay and another attempt, or none; clock and chance are the caller's."""
+"""Decide what follows the end of a task: another attempt after a delay, or none; clock and chance come in."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ class Schedule:
         """Hand out the next cycle, at the end of the one before.
 
         Returns:
-            When it is due, never before `now`, and how many due cycles were skipped because the one before (or
-            a clock gap) took too long; the phase is kept.
+            When it is due, never before `now`, and how many due cycles were skipped because the one before
+            (or a clock gap) took too long; the phase is kept.
         """
         self._index += 1
         deadline = self._start + self._index * self._interval
