@@ -41,7 +41,7 @@ class Desired:
 
 
 class DesiredState:
-    """The store. A change is in memory at once, on disk after `commit`, which a verb awaits before it answers.
+    """The store. A change is in memory at once, on disk after `commit`, which a verb awaits before answering.
 
     All methods may be called from any thread. Keys this version does not know are kept as they are.
     """

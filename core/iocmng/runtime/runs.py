@@ -1,0 +1,207 @@
+"""Runs of jobs: the one live model, and the store that keeps them with their logs."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from iocmng.lifecycle import JobState
+from iocmng.wire import Actor, LogLine, RunView
+
+KEEP_RUNS = 50
+KEEP_LINES = 2000
+
+
+def new_run_id(now: float) -> str:
+    """Make an id that sorts by time, fits a stringin and is no likely name: `20261121-102300-3f9a1c`.
+
+    Args:
+        now: Seconds since 1970-01-01 UTC.
+    """
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{secrets.token_hex(3)}"
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a job while it lives: its code reports progress, the host ends it, from any thread.
+
+    Times are seconds since 1970-01-01 UTC, `progress` is 0 to 100 %.
+    """
+
+    id: str
+    job: str
+    arguments: Mapping[str, Any]
+    started: float
+    actor: Actor = field(default_factory=Actor)
+    state: JobState = JobState.RUNNING
+    ended: float | None = None
+    progress: float = 0.0
+    message: str = ""
+    data: Any = None
+    exit_code: int | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def report(self, fraction: float, message: str = "") -> bool:
+        """Note progress from 0.0 to 1.0 (beyond is cut, NaN ignored); return whether it was taken."""
+        with self._lock:
+            if self.state is not JobState.RUNNING:
+                return False
+            if fraction == fraction:
+                self.progress = 100.0 * min(max(fraction, 0.0), 1.0)
+            if message:
+                self.message = message
+            return True
+
+    def end(
+        self,
+        outcome: JobState,
+        now: float,
+        *,
+        message: str = "",
+        data: Any = None,
+        exit_code: int | None = None,
+    ) -> bool:
+        """Give the run its outcome; the first one stands. Return whether this was the first."""
+        if outcome in (JobState.RUNNING, JobState.IDLE):
+            raise ValueError(f"run {self.id}: {outcome.name} is no outcome")
+        with self._lock:
+            if self.state is not JobState.RUNNING:
+                return False
+            self.state, self.ended = outcome, now
+            self.data, self.exit_code = data, exit_code
+            if outcome is JobState.SUCCESS:
+                self.progress = 100.0
+            if message:
+                self.message = message
+            return True
+
+    @property
+    def view(self) -> RunView:
+        """The run as the world sees it, all fields of one moment."""
+        with self._lock:
+            return RunView(
+                id=self.id,
+                job=self.job,
+                state=self.state,
+                arguments=self.arguments,
+                started=self.started,
+                ended=self.ended,
+                progress=self.progress,
+                message=self.message,
+                data=self.data,
+                exit_code=self.exit_code,
+                actor=self.actor,
+            )
+
+
+class RunStore(Protocol):
+    """Keeps runs and their logs; any thread. Runs that are not over are never dropped."""
+
+    def keep(self, job: str, runs: int) -> None:
+        """Keep so many ended runs of a job."""
+
+    def save(self, run: RunView) -> None:
+        """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
+
+    def run(self, run_id: str) -> RunView:
+        """The latest stored state of a run.
+
+        Raises:
+            KeyError: There is none, or no longer.
+        """
+
+    def runs(self, job: str) -> tuple[RunView, ...]:
+        """Runs of a job, newest first."""
+
+    def unfinished(self) -> tuple[RunView, ...]:
+        """Runs that are not over, oldest first: after a crash, those that were lost."""
+
+    def append(self, run_id: str, line: LogLine) -> None:
+        """Add a line to a run's log; dropped when the run is gone. The oldest lines go beyond the bound."""
+
+    def log(self, run_id: str) -> tuple[LogLine, ...]:
+        """Kept lines of a run, oldest first; a first line says how many went before, if any.
+
+        Raises:
+            KeyError: There is no such run, or no longer.
+        """
+
+
+@dataclass(slots=True)
+class _Kept:
+    run: RunView
+    lines: deque[LogLine]
+    dropped: int = 0
+
+
+class MemoryRuns:
+    """A RunStore in memory."""
+
+    def __init__(self, keep_runs: int = KEEP_RUNS, keep_lines: int = KEEP_LINES) -> None:
+        self._keep_runs = keep_runs
+        self._keep_lines = max(keep_lines, 1)
+        self._keep_of: dict[str, int] = {}
+        self._jobs: dict[str, dict[str, _Kept]] = {}
+        self._all: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, job: str, runs: int) -> None:
+        """Keep so many ended runs of a job."""
+        with self._lock:
+            self._keep_of[job] = runs
+            self._prune(job)
+
+    def save(self, run: RunView) -> None:
+        """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
+        with self._lock:
+            if kept := self._all.get(run.id):
+                kept.run = run
+            else:
+                kept = _Kept(run, deque(maxlen=self._keep_lines))
+                self._all[run.id] = self._jobs.setdefault(run.job, {})[run.id] = kept
+            if run.over:
+                self._prune(run.job)
+
+    def run(self, run_id: str) -> RunView:
+        """The latest stored state of a run."""
+        with self._lock:
+            return self._all[run_id].run
+
+    def runs(self, job: str) -> tuple[RunView, ...]:
+        """Runs of a job, newest first."""
+        with self._lock:
+            return tuple(kept.run for kept in reversed(self._jobs.get(job, {}).values()))
+
+    def unfinished(self) -> tuple[RunView, ...]:
+        """Runs that are not over, oldest first."""
+        with self._lock:
+            return tuple(kept.run for kept in self._all.values() if not kept.run.over)
+
+    def append(self, run_id: str, line: LogLine) -> None:
+        """Add a line to a run's log; dropped when the run is gone."""
+        with self._lock:
+            if kept := self._all.get(run_id):
+                kept.dropped += len(kept.lines) == self._keep_lines
+                kept.lines.append(line)
+
+    def log(self, run_id: str) -> tuple[LogLine, ...]:
+        """Kept lines of a run, oldest first; a first line says how many went before, if any."""
+        with self._lock:
+            kept = self._all[run_id]
+            if not kept.dropped:
+                return tuple(kept.lines)
+            first = kept.lines[0]
+            note = LogLine(first.time, "WARNING", "iocmng", f"{kept.dropped} earlier lines were dropped")
+            return (note, *kept.lines)
+
+    def _prune(self, job: str) -> None:
+        runs = self._jobs.get(job, {})
+        ended = [run_id for run_id, kept in runs.items() if kept.run.over]
+        excess = len(ended) - self._keep_of.get(job, self._keep_runs)
+        for run_id in ended[: max(excess, 0)]:
+            del runs[run_id], self._all[run_id]
