@@ -8,12 +8,14 @@ from typing import Any, Protocol
 from iocmng.lifecycle import Trigger
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import Undo
+from iocmng.spec import InstanceSpec
 from iocmng.wire import (
     Actor,
     HostView,
     InstanceDetail,
     InstanceView,
     LogLine,
+    MetricsView,
     PvView,
     RunView,
 )
@@ -62,7 +64,16 @@ class HostControl(Protocol):
         """JSON Schema of the instance's parameters (and of a job's arguments under `arguments`)."""
 
     def startup(self, name: str) -> Mapping[str, Any]:
-        """How an instance starts: auto_start, auto_start_on_boot, autostart_order, parameters."""
+        """How an instance starts: auto_start, auto_start_on_boot, autostart_order, parameters.
+
+        May be empty: the rest, and what is missing here, is taken from `spec`.
+        """
+
+    def spec(self, name: str) -> InstanceSpec | None:
+        """The frozen description of an instance; None for a plugin that is too broken to have one."""
+
+    def metrics(self) -> Sequence[MetricsView]:
+        """Numbers of all instances as they were last collected; never calls authors' code."""
 
     def log(self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000) -> Sequence[LogLine]:
         """Lines of an instance's log, oldest first. `HOST` names the host's own."""

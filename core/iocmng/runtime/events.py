@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from iocmng.runtime.ports import Clock, Undo
@@ -61,4 +62,5 @@ class EventBus:
     def since(self, event_id: int) -> tuple[Event, ...]:
         """Kept events after `event_id`, oldest first."""
         with self._lock:
-            return tuple(event for event in self._events if event.id > event_id)
+            newer = list(takewhile(lambda event: event.id > event_id, reversed(self._events)))
+        return tuple(reversed(newer))

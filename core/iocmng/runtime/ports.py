@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iocmng.spec import RecordSpec
 from iocmng.values import Reading, Severity, Status, Value
 from iocmng.wire import Actor
+
+if TYPE_CHECKING:
+    from iocmng.runtime.leaving import Leaving
 
 Undo = Callable[[], None]
 
@@ -103,6 +107,22 @@ class RecordPort(Protocol):
         """Call `handler` on the loop's thread for every client put to any record, for the audit."""
 
 
+class AuthorLoop(Protocol):
+    """Where coroutines of authors run: never the host's own loop."""
+
+    def run(self, work: Coroutine[Any, Any, Any], leaving: Leaving, grace: float) -> Any:
+        """Run a coroutine to its end, called on the thread of the instance.
+
+        When `leaving` is set it has `grace` seconds before it is cancelled.
+        """
+
+    async def sleep(self, seconds: float, leaving: Leaving) -> bool:
+        """Wait inside a coroutine; False as soon as `leaving` is set."""
+
+    def owns_this_thread(self) -> bool:
+        """Whether the caller is a coroutine on this loop."""
+
+
 class Wakeup(Protocol):
     """What one thread waits on and others set."""
 
@@ -124,3 +144,6 @@ class Clock(Protocol):
 
     def wakeup(self) -> Wakeup:
         """A new thing to wait on."""
+
+    def spawn(self, target: Callable[[], None], name: str) -> threading.Thread:
+        """Start a daemon thread whose waits use this clock."""

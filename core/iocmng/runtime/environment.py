@@ -1,0 +1,34 @@
+"""What every instance of a host shares: records, time, events, and the one thread that changes states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iocmng.runtime.events import EventBus
+from iocmng.runtime.ports import AuthorLoop, Clock, RecordPort, Undo
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Shared by all instances.
+
+    Attributes:
+        records: The records of this process.
+        clock: Time.
+        events: The bus.
+        authors: Where coroutines of authors run.
+        post: Queue a call for the supervising thread; any thread.
+        after: Call something on the supervising thread after so many seconds; the returned call ends it.
+        random: A number from 0 to 1.
+        demand_exit: The host has to exit with the code that asks for a restart, and why.
+    """
+
+    records: RecordPort
+    clock: Clock
+    events: EventBus
+    authors: AuthorLoop
+    post: Callable[[Callable[[], None]], None]
+    after: Callable[[float, Callable[[], None]], Undo]
+    random: Callable[[], float]
+    demand_exit: Callable[[str], None]

@@ -1,0 +1,123 @@
+"""What tasks and jobs have in common as instances: records, messages, last error, history."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Any
+
+from iocmng.runtime.environment import Environment
+from iocmng.runtime.outputs import Outputs
+from iocmng.runtime.panel import Panel
+from iocmng.spec import InstanceSpec, ParameterValue
+from iocmng.wire import Actor, EventKind, Finding, InstanceView, StateChange
+
+HISTORY = 50
+SUPERVISOR = Actor(via="supervisor")
+
+
+class Instance:
+    """A named task or job of the host. Everything here runs on the supervising thread unless it says otherwise."""
+
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        environment: Environment,
+        *,
+        load: Callable[[], type],
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        self.spec = spec
+        self.findings = findings
+        self.enabled = spec.enabled
+        self.values: dict[str, ParameterValue] = dict(spec.parameters)
+        self.pending: set[str] = set()
+        self.last_error = ""
+        self.last_error_time: float | None = None
+        self.trace = ""
+        self.degraded = ""
+        self.history: deque[StateChange] = deque(maxlen=HISTORY)
+        self.env = environment
+        self.load = load
+        self.panel = Panel(spec, environment.records)
+        self.outputs = Outputs(spec, environment.records, environment.clock)
+        self.logger = logging.getLogger(f"iocmng.task.{spec.name}")
+        self.changed: Callable[[Instance], None] = lambda instance: None
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.spec.name
+
+    @property
+    def message(self) -> str:
+        """What MESSAGE says, in full."""
+        return self.panel.message
+
+    def plain_values(self) -> Mapping[str, Any]:
+        """Parameters without their origins."""
+        return {key: parameter.value for key, parameter in self.values.items()}
+
+    def record_change(self, before: IntEnum, after: IntEnum, reason: str, actor: Actor) -> None:
+        """Keep and publish a change of state."""
+        when = self.env.clock.time()
+        change = StateChange(
+            time=when, before=before.name, after=after.name, reason=reason, actor=str(actor)
+        )
+        self.history.append(change)
+        self.logger.info("%s -> %s%s", before.name, after.name, f": {reason}" if reason else "")
+        data = {"before": before.name, "after": after.name, "reason": reason}
+        self.env.events.publish(
+            EventKind.STATE, instance=self.name, text=reason, data=data, actor=actor
+        )
+        self.changed(self)
+
+    def note_error(self, reason: str, trace: str = "") -> None:
+        """Keep a failure until reset, and show it."""
+        self.last_error, self.trace = reason, trace
+        self.last_error_time = self.env.clock.time()
+        self.panel.error(reason, self.last_error_time)
+
+    def forget_error(self) -> None:
+        """An operator has acknowledged."""
+        self.last_error = self.trace = ""
+        self.last_error_time = None
+        self.panel.error("", 0.0)
+
+    def degrade(self, reason: str) -> None:
+        """Show that something is not as it should be, or, with "", that all is well again."""
+        if reason == self.degraded:
+            return
+        self.degraded = reason
+        self.panel.show("DEGRADED", bool(reason))
+        self.env.events.publish(EventKind.DEGRADED, instance=self.name, text=reason)
+        self.changed(self)
+
+    def common_view(self) -> dict[str, Any]:
+        """The fields of InstanceView that tasks and jobs share."""
+        plugin = self.spec.plugin
+        return {
+            "name": self.name,
+            "kind": self.spec.kind.value,
+            "plugin": plugin.name,
+            "distribution": plugin.distribution,
+            "version": self.spec.version or plugin.version,
+            "prefix": self.spec.pv_prefix,
+            "message": self.message,
+            "description": self.spec.description,
+            "enabled": self.enabled,
+            "degraded": bool(self.degraded),
+            "pvs": len(self.spec.records),
+            "class_name": self.spec.class_name,
+            "findings": self.findings,
+        }
+
+    def view(self) -> InstanceView:
+        """One line of the list."""
+        raise NotImplementedError
+
+    def shutdown_done(self) -> bool:
+        """Whether nothing of it runs any more."""
+        raise NotImplementedError

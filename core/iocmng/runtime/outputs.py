@@ -1,0 +1,175 @@
+"""The ports of one instance: what its code writes, and the quality that clients see.
+
+Outputs are valid only while the instance is in RUN. The last write is kept with its quality and time, so that a
+pause or a stall that ends shows it again as it was; a new start forgets it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass
+
+from iocmng.names import did_you_mean
+from iocmng.runtime.ports import Clock, Record, RecordPort
+from iocmng.spec import Direction, InstanceSpec, PortSpec
+from iocmng.spec.convert import convert
+from iocmng.values import PortType, Reading, Severity, Status, Value
+
+
+class InstanceGone(Exception):
+    """A thread that was given up still writes; its writes are refused."""
+
+
+@dataclass(slots=True)
+class _Written:
+    value: Value
+    severity: Severity
+    status: Status
+    reason: str
+    timestamp: float
+
+
+_ZERO: dict[PortType, Value] = {
+    PortType.FLOAT: 0.0,
+    PortType.INT: 0,
+    PortType.BOOL: False,
+    PortType.ENUM: 0,
+    PortType.STRING: "",
+}
+
+
+class Outputs:
+    """All ports of one instance over their records. Any thread; `token` says which run of the instance writes."""
+
+    def __init__(self, spec: InstanceSpec, records: RecordPort, clock: Clock) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ports: dict[str, tuple[PortSpec, Record]] = {
+            port.name: (port, records.record(port.record.name)) for port in spec.ports
+        }
+        self._written: dict[str, _Written] = {}
+        self._shown: dict[str, Value] = {
+            port.name: port.value for port in spec.ports if port.value is not None
+        }
+        self._valid = False
+        self._reason = ""
+        self._writer: object | None = None
+        self.refused = 0
+
+    def known(self, name: str) -> bool:
+        """Whether there is such a port."""
+        return name in self._ports
+
+    def port(self, name: str) -> tuple[PortSpec, Record]:
+        """The port and its record.
+
+        Raises:
+            KeyError: No such port; the text names the known ones.
+        """
+        try:
+            return self._ports[name]
+        except KeyError:
+            hint = did_you_mean(name, self._ports) or "it declares none"
+            raise KeyError(f"{self._spec.name} has no port {name!r}; {hint}") from None
+
+    def read(self, name: str) -> Reading:
+        """What a port shows now."""
+        return self.port(name)[1].read()
+
+    def readings(self) -> dict[str, Reading]:
+        """What all ports show now."""
+        return {name: record.read() for name, (_, record) in self._ports.items()}
+
+    def begin(self, token: object) -> None:
+        """A new run starts: forget the last one's writes, take writes of `token` only, declared values count as written."""
+        with self._lock:
+            self._writer = token
+            now = self._clock.time()
+            self._written = {
+                port.name: _Written(port.value, Severity.NO_ALARM, Status.NO_ALARM, "", now)
+                for port, _ in self._ports.values()
+                if port.direction is Direction.OUTPUT and port.value is not None
+            }
+
+    def close(self, token: object) -> None:
+        """Writes of `token` are refused from now on."""
+        with self._lock:
+            if self._writer is token:
+                self._writer = None
+
+    def write(
+        self,
+        token: object,
+        name: str,
+        value: object,
+        severity: Severity | None = None,
+        timestamp: float | None = None,
+    ) -> None:
+        """Convert and publish one value for the run `token`.
+
+        Raises:
+            KeyError: No such port.
+            TypeError: A wrong type.
+            ValueError: A value that does not fit.
+            InstanceGone: The run has been given up.
+        """
+        port, record = self.port(name)
+        fitting = convert(record.spec, value)
+        if port.direction is Direction.INPUT:
+            if not record.spec.writable:
+                raise ValueError(f"{record.spec.name} is read-only")
+            record.assign(fitting)
+            return
+        level, status, reason = severity or Severity.NO_ALARM, Status.NO_ALARM, ""
+        if level is not Severity.NO_ALARM:
+            level, status = Severity(level), Status.SOFT
+        if isinstance(fitting, float) and not math.isfinite(fitting):
+            level, status, reason = Severity.INVALID, Status.UDF, f"value is {fitting}"
+        with self._lock:
+            if token is not self._writer:
+                self.refused += 1
+                raise InstanceGone(f"{self._spec.name}: this run is over, {name} was not written")
+            at = self._clock.time() if timestamp is None else timestamp
+            self._written[name] = _Written(fitting, level, status, reason, at)
+            self._shown[name] = fitting
+            if self._valid:
+                record.publish(fitting, level, status, reason, at)
+            else:
+                record.publish(fitting, Severity.INVALID, Status.COMM, self._reason, at)
+
+    def validate(self) -> None:
+        """The instance entered RUN: show what has been written with its quality; the rest stays INVALID."""
+        with self._lock:
+            self._valid = True
+            for name, written in self._written.items():
+                port, record = self._ports[name]
+                record.publish(
+                    written.value, written.severity, written.status, written.reason, written.timestamp
+                )
+                self._shown[name] = written.value
+
+    def invalidate(self, reason: str, *, paused: bool = False) -> None:
+        """The instance left RUN: every output is INVALID with its last or its fail-safe value."""
+        with self._lock:
+            self._valid = False
+            self._reason = reason
+            now = self._clock.time()
+            for name, (port, record) in self._ports.items():
+                if port.direction is not Direction.OUTPUT:
+                    continue
+                value = self._shown.get(name)
+                if port.fail_safe is not None and not (paused and port.hold_on_pause):
+                    value = port.fail_safe
+                    self._written.pop(name, None)
+                if value is None:
+                    value = empty(record)
+                self._shown[name] = value
+                record.publish(value, Severity.INVALID, Status.COMM, reason, now)
+
+
+def empty(record: Record) -> Value:
+    """What a record shows before anything was written: 0, "" or an empty array of its element type."""
+    kind = record.spec.type
+    return convert(record.spec, []) if kind is PortType.ARRAY else _ZERO[kind]

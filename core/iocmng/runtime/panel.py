@@ -1,0 +1,73 @@
+"""The default PVs of one instance: each method shows one thing, on the records that the instance has."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+
+from iocmng.runtime.ports import Record, RecordPort
+from iocmng.spec import InstanceSpec
+from iocmng.values import Value
+
+
+def ascii_text(text: str, length: int = 255) -> str:
+    """`text` as one ASCII line of at most `length` characters: CA clients break on UTF-8 that is cut in a character."""
+    flat = " | ".join(part.strip() for part in text.splitlines() if part.strip())
+    plain = flat.encode("ascii", "replace").decode()
+    return plain if len(plain) <= length else plain[: length - 3] + "..."
+
+
+def clock_text(timestamp: float) -> str:
+    """Local date and time of a time stamp, 19 characters."""
+    return datetime.datetime.fromtimestamp(timestamp).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class Panel:
+    """Writes the default PVs; a value that is shown already is not written again. Any thread."""
+
+    def __init__(self, spec: InstanceSpec, records: RecordPort) -> None:
+        self._lock = threading.Lock()
+        self._records: dict[str, Record] = {
+            name: records.record(record.name) for name, record in spec.defaults.items()
+        }
+        self._shown: dict[str, Value] = {}
+        self.message = ""
+
+    def show(self, name: str, value: Value) -> None:
+        """Show `value` on the default PV `name`, if the instance has it."""
+        record = self._records.get(name)
+        if record is None:
+            return
+        with self._lock:
+            if self._shown.get(name) == value:
+                return
+            self._shown[name] = value
+            if record.spec.writable:
+                record.assign(value)
+            else:
+                record.publish(value)
+
+    def text(self, name: str, text: str) -> None:
+        """Show a text, cut to what its record holds."""
+        record = self._records.get(name)
+        if record is not None:
+            self.show(name, ascii_text(text, record.spec.length))
+
+    def say(self, text: str) -> None:
+        """Show MESSAGE."""
+        self.message = text
+        self.text("MESSAGE", text)
+
+    def error(self, text: str, when: float) -> None:
+        """Show LAST_ERROR and its time; "" clears both."""
+        self.text("LAST_ERROR", text)
+        self.text("LAST_ERROR_TIME", clock_text(when) if text else "")
+
+    def forget(self, name: str) -> None:
+        """A client wrote the record: what is shown is no longer known."""
+        with self._lock:
+            self._shown.pop(name, None)
+
+    def beat(self) -> None:
+        """Toggle HEARTBEAT."""
+        self.show("HEARTBEAT", not self._shown.get("HEARTBEAT", False))

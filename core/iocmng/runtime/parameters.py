@@ -1,0 +1,68 @@
+"""What a plugin gets as its parameters: its ParameterModel filled and checked, or a plain dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from iocmng.errors import BadInput
+
+RESERVED = frozenset(
+    {
+        "mode",
+        "interval",
+        "timeout",
+        "retry_interval",
+        "pva",
+        "version",
+        "channelfinder_url",
+        "channelfinder_timeout",
+    }
+)
+
+
+def model_of(cls: type) -> type[BaseModel] | None:
+    """The `Parameters` model of an author's class, or None."""
+    model = getattr(cls, "Parameters", None)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def build(cls: type, values: Mapping[str, Any], *, owner: str) -> Any:
+    """The parameters object of a run.
+
+    Reserved parameters (interval, mode, …) reach a model only when it declares them.
+
+    Raises:
+        BadInput: The model refuses; the text names each parameter with its value and what is wrong.
+    """
+    model = model_of(cls)
+    if model is None:
+        return dict(values)
+    given = {key: value for key, value in values.items() if key in model.model_fields or key not in RESERVED}
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise BadInput(f"{owner}: {explain(error)}", code="parameters") from error
+
+
+def explain(error: ValidationError) -> str:
+    """Every complaint of pydantic as `name: what is wrong (got value)`."""
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"]) or "parameters"
+        parts.append(f"{name}: {item['msg']} (got {item['input']!r})")
+    return "; ".join(parts)
+
+
+def live_names(cls: type) -> frozenset[str]:
+    """Parameters that take effect as soon as they are set."""
+    model = model_of(cls)
+    if model is None:
+        return frozenset()
+    return frozenset(
+        name
+        for name, field in model.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("live")
+    )

@@ -1,0 +1,408 @@
+"""A task as an instance: applies the state table, starts and ends its runs, and follows the restart policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from iocmng.errors import Refused
+from iocmng.lifecycle import State, Trigger, allowed, next_state
+from iocmng.runtime.counters import Counters
+from iocmng.runtime.environment import Environment
+from iocmng.runtime.instance import SUPERVISOR, Instance
+from iocmng.runtime.policy import Cause, GiveUp, Restarts
+from iocmng.runtime.ports import Put, Record, Undo
+from iocmng.runtime.taskrun import TaskRun
+from iocmng.spec import InstanceSpec, OnStall
+from iocmng.wire import Actor, Finding, InstanceView
+
+ABANDONED_LIMIT = 2
+
+
+class TaskInstance(Instance):
+    """One task. All methods run on the supervising thread, but for the three that a run calls."""
+
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        environment: Environment,
+        *,
+        load: Callable[[], type],
+        findings: tuple[Finding, ...] = (),
+        valid: bool = True,
+    ) -> None:
+        super().__init__(spec, environment, load=load, findings=findings)
+        self.state = State.END if valid else State.INVALID
+        self.counters = Counters()
+        self.run: TaskRun | None = None
+        self.abandoned: list[TaskRun] = []
+        self.leaving = False
+        self.awaited: Callable[[], str | None] = lambda: None
+        self._restarts = Restarts()
+        self._then_start: Actor | None = None
+        self._leaving_for = SUPERVISOR
+        self._pause_wanted = False
+        self._since = 0.0
+        self._timers: dict[str, Undo] = {}
+        self._waits = False
+        self.show_all()
+
+    def show_all(self) -> None:
+        """Show every default PV as it is now."""
+        self.panel.show("STATUS", int(self.state))
+        self.panel.text("VERSION", self.spec.version or self.spec.plugin.version)
+        self.panel.show("ENABLE", True)
+        self.panel.show("DEGRADED", False)
+        self.panel.show("BUSY", False)
+        self.panel.show("HEARTBEAT", False)
+        self.panel.show("TASK_STATUS", 0)
+        self.panel.show("TASK_DURATION", 0.0)
+        for name in ("RESTART", "RUN", "CLEAR", "RESET"):
+            self.panel.show(name, False)
+        self.panel.error("", 0.0)
+        self._show_counters()
+        if self.state is State.INVALID:
+            reasons = [str(finding.message) for finding in self.findings if finding.level == "error"]
+            self.panel.say(reasons[0] if reasons else "refused by validation")
+            self.note_error(self.message)
+        else:
+            self.panel.say("not started")
+        self.outputs.invalidate(self.message)
+
+    def _show_counters(self) -> None:
+        self.panel.show("CYCLE_COUNT", self.counters.cycles)
+        self.panel.show("CYCLE_ERRORS", self.counters.cycle_errors)
+        self.panel.show("OVERRUNS", self.counters.overruns)
+        self.panel.show("RESTARTS", self.counters.restarts)
+
+    def apply(self, verb: Trigger, actor: Actor) -> None:
+        """Do what an operator asks.
+
+        Raises:
+            Refused: Not in this state.
+        """
+        if self.leaving and self._apply_leaving(verb, actor):
+            return
+        if verb is Trigger.START and self.state in (State.RUN, State.INIT):
+            return
+        after = next_state(self.state, verb, name=self.name)
+        if verb is Trigger.RESET:
+            self._reset(after, actor)
+        elif verb is Trigger.PAUSE:
+            self._pause(after, actor)
+        elif verb is Trigger.RESUME:
+            self._resume(after, actor)
+        elif verb is Trigger.STOP:
+            self._stop(after, actor)
+        else:
+            self._restarts.reset()
+            self._start_over(actor)
+
+    def _apply_leaving(self, verb: Trigger, actor: Actor) -> bool:
+        if verb in (Trigger.PAUSE, Trigger.RESUME):
+            raise Refused(f"{self.name}: cannot {verb} while it is stopping", hint="allowed now: start, stop, restart")
+        if verb is Trigger.RESET and self.state not in (State.ERROR, State.BACKOFF):
+            self._reset(self.state, actor)
+            return True
+        if verb is Trigger.STOP:
+            self._then_start = None
+            if self.state in (State.INIT, State.BACKOFF, State.ERROR):
+                self._cancel("retry")
+                self._enter(State.END, "stopped", actor)
+            return True
+        return False
+
+    def _reset(self, after: State, actor: Actor) -> None:
+        self.counters.zero()
+        self._show_counters()
+        self.forget_error()
+        self._restarts.reset()
+        if self.state in (State.ERROR, State.BACKOFF):
+            self._start_over(actor)
+        else:
+            self.panel.say("reset" if after is not State.INVALID else self.message)
+
+    def _pause(self, after: State, actor: Actor) -> None:
+        if after is State.INIT:
+            self._pause_wanted = True
+            self.panel.show("ENABLE", False)
+        elif self.state is not after and self.run is not None:
+            self.run.pause()
+            self._enter(after, "paused", actor)
+
+    def _resume(self, after: State, actor: Actor) -> None:
+        if self.state is not after and self.run is not None:
+            self._enter(after, "running", actor)
+            self.run.resume()
+
+    def _stop(self, after: State, actor: Actor) -> None:
+        self._cancel("retry")
+        self._then_start = None
+        if self.run is None:
+            if self.state is not after:
+                self._enter(after, "stopped", actor)
+            return
+        self._leave("stopping", actor)
+
+    def _leave(self, message: str, actor: Actor) -> None:
+        """Ask the present run to end; `stop_timeout` later it is given up."""
+        assert self.run is not None
+        self.leaving = True
+        self._leaving_for = actor
+        self.outputs.invalidate(message)
+        self.panel.say(message)
+        self.run.leave()
+        run = self.run
+        self._arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
+
+    def _start_over(self, actor: Actor) -> None:
+        """Start, after the present run has ended when there is one."""
+        self._cancel("retry")
+        if self.run is not None:
+            self._then_start = actor
+            if self.state is not State.INIT:
+                self._enter(State.INIT, "waits for the last run to end", actor)
+            if not self.leaving:
+                self._leave("restarting", actor)
+            return
+        self._begin(actor)
+
+    def _begin(self, actor: Actor) -> None:
+        self.abandoned = [run for run in self.abandoned if run.alive]
+        if len(self.abandoned) >= ABANDONED_LIMIT:
+            where = "; ".join(run.where() for run in self.abandoned)
+            reason = f"{len(self.abandoned)} threads of it hang already ({where})"
+            self.note_error(reason)
+            if self.state is not State.ERROR:
+                self._enter(State.ERROR, reason, actor)
+            raise Refused(f"{self.name}: not started, {reason}", hint="isolation: process lets a hang be killed")
+        self._pause_wanted = False
+        self.panel.show("ENABLE", True)
+        if self.state is not State.INIT:
+            self._enter(State.INIT, "starting", actor)
+        self.try_launch()
+
+    def try_launch(self) -> None:
+        """Launch when all dependencies run; called again whenever one of them changes."""
+        awaited = self.awaited()
+        self._waits = awaited is not None
+        if awaited is not None:
+            self.panel.say(f"waits for {awaited}")
+            return
+        self.panel.say("initializing")
+        self.run = TaskRun(
+            self.spec,
+            self.load,
+            values=self.plain_values(),
+            outputs=self.outputs,
+            panel=self.panel,
+            counters=self.counters,
+            default_record=self._default_record,
+            owner=self,
+            authors=self.env.authors,
+            clock=self.env.clock,
+        )
+        self.pending.clear()
+        self.degrade("")
+        run, limit = self.run, self.spec.supervision.start_timeout
+        self._arm("start", limit, lambda: self._start_timeout(run, limit))
+        run.start()
+
+    @property
+    def waits_for_dependency(self) -> bool:
+        """Whether it is in INIT because another instance does not run yet."""
+        return self._waits and self.state is State.INIT and self.run is None
+
+    def _default_record(self, name: str) -> Record:
+        return self.env.records.record(self.spec.defaults[name].name)
+
+    def initialized(self, run: TaskRun) -> None:
+        """A run's `initialize` has returned. Called on the run's thread."""
+        self.env.post(lambda: self._on_initialized(run))
+
+    def failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+        """A run's code failed. Called on the run's thread: outputs are INVALID before anything else happens."""
+        self.outputs.invalidate(reason)
+        self.env.post(lambda: self._on_failed(run, cause, reason, trace))
+
+    def ended(self, run: TaskRun) -> None:
+        """A run is over. Called on the run's thread."""
+        self.env.post(lambda: self._on_ended(run))
+
+    def health(self, run: TaskRun, reason: str) -> None:
+        """The task said how it is. Called on the run's thread."""
+        self.env.post(lambda: self.degrade(reason) if run is self.run else None)
+
+    def _on_initialized(self, run: TaskRun) -> None:
+        if run is not self.run or self.leaving or self.state is not State.INIT:
+            return
+        self._cancel("start")
+        self._since = self.env.clock.monotonic()
+        if self._pause_wanted:
+            self._enter(next_state(self.state, Trigger.INITIALIZED_PAUSED), "paused", SUPERVISOR)
+            return
+        self._enter(next_state(self.state, Trigger.INITIALIZED), "running", SUPERVISOR)
+        run.resume()
+
+    def _on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+        if run is not self.run:
+            return
+        self._cancel("start")
+        self.note_error(reason, trace)
+        if self.leaving:
+            return
+        self.leaving = True
+        self._leaving_for = SUPERVISOR
+        self._arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
+        self._follow(cause, reason)
+
+    def _follow(self, cause: Cause, reason: str) -> None:
+        """Enter BACKOFF or ERROR as the policy says."""
+        now = self.env.clock.monotonic()
+        ran_for = now - self._since if self.state in (State.RUN, State.PAUSED, State.STALLED) else 0.0
+        decision = self._restarts.decide(self.spec.supervision, cause, now, ran_for, self.env.random())
+        if isinstance(decision, GiveUp):
+            words = reason if decision.reason in reason else f"{reason} [{decision.reason}]"
+            self._enter(next_state(self.state, Trigger.FAILED_FOR_GOOD), words, SUPERVISOR)
+            return
+        words = f"retry {decision.attempt} in {decision.delay:.3g} s: {reason}"
+        self._enter(next_state(self.state, Trigger.FAILED_RETRY), words, SUPERVISOR)
+        self._arm("retry", decision.delay, self._retry)
+
+    def _retry(self) -> None:
+        if self.state is not State.BACKOFF:
+            return
+        self.counters.restarts += 1
+        self.panel.show("RESTARTS", self.counters.restarts)
+        try:
+            self._start_over(SUPERVISOR)
+        except Refused as refused:
+            self.logger.error("%s", refused)
+
+    def _start_timeout(self, run: TaskRun, limit: float) -> None:
+        if run is self.run and self.state is State.INIT and not self.leaving:
+            reason = f"initialize() has not returned after {limit:g} s, stands at {run.where()}"
+            run.leave()
+            self._on_failed(run, Cause.START_TIMEOUT, reason, "")
+
+    def _on_ended(self, run: TaskRun) -> None:
+        if run is not self.run:
+            return
+        self._cancel("start")
+        self._cancel("stop")
+        self.run = None
+        was_leaving, self.leaving = self.leaving, False
+        if not was_leaving:
+            self._follow(Cause.RETURNED, "its code returned")
+        elif self._then_start is not None:
+            actor, self._then_start = self._then_start, None
+            try:
+                self._begin(actor)
+            except Refused as refused:
+                self.logger.error("%s", refused)
+        elif self.state in (State.RUN, State.PAUSED, State.STALLED, State.INIT):
+            self._enter(State.END, "stopped", self._leaving_for)
+        else:
+            self.changed(self)
+
+    def _abandon(self, run: TaskRun) -> None:
+        if run is not self.run:
+            return
+        where = run.where()
+        self.outputs.close(run)
+        self.abandoned.append(run)
+        self.note_error(f"gave up a thread that does not end, it stands at {where}")
+        self.logger.error("thread abandoned after %g s, it stands at %s", self.spec.supervision.stop_timeout, where)
+        self._on_ended(run)
+
+    def check_progress(self, now: float) -> None:
+        """Find out whether the code stalls or goes on again."""
+        run = self.run
+        if run is None or self.leaving:
+            return
+        idle = run.progress.stalled_for(now)
+        if self.state is State.RUN and idle > self.spec.stall_after:
+            self._stalled(run, idle)
+        elif self.state is State.STALLED and idle <= self.spec.stall_after:
+            self._enter(next_state(self.state, Trigger.PROGRESSED), "running", SUPERVISOR)
+
+    def _stalled(self, run: TaskRun, idle: float) -> None:
+        reason = f"no progress for {idle:.0f} s, stands at {run.where()}"
+        self.note_error(reason)
+        self._enter(next_state(self.state, Trigger.STALLED), reason, SUPERVISOR)
+        action = self.spec.supervision.on_stall
+        if action is OnStall.EXIT:
+            self.env.demand_exit(f"{self.name}: {reason}")
+        elif action is OnStall.RESTART:
+            run.leave()
+            self.leaving = True
+            self._follow(Cause.STALL, reason)
+            self._abandon(run)
+
+    def progressing(self, now: float) -> bool:
+        """Whether HEARTBEAT may beat. Any thread."""
+        run = self.run
+        return (
+            run is not None
+            and self.state in (State.RUN, State.PAUSED)
+            and run.progress.stalled_for(now) <= self.spec.stall_after
+        )
+
+    def trigger(self, put: Put | None, actor: Actor) -> None:
+        """Run a triggered task once.
+
+        Raises:
+            Refused: It is not in RUN, or enough runs wait already.
+        """
+        done = put.complete if put is not None else lambda: None
+        if self.state is not State.RUN or self.run is None:
+            raise Refused(f"{self.name}: cannot run while {self.state.name}", hint="start or resume it first")
+        if not self.run.request(done, self.spec.supervision.run_queue):
+            raise Refused(f"{self.name}: a run is under way and {self.spec.supervision.run_queue} more waits")
+
+    def _enter(self, after: State, reason: str, actor: Actor) -> None:
+        before, self.state = self.state, after
+        if after is State.RUN:
+            self.outputs.validate()
+        else:
+            self.outputs.invalidate(reason, paused=after is State.PAUSED)
+        self.panel.show("STATUS", int(after))
+        self.panel.show("ENABLE", after is not State.PAUSED)
+        self.panel.say(reason)
+        self.record_change(before, after, reason, actor)
+
+    def _arm(self, name: str, seconds: float, call: Callable[[], None]) -> None:
+        self._cancel(name)
+        self._timers[name] = self.env.after(seconds, call)
+
+    def _cancel(self, name: str) -> None:
+        if undo := self._timers.pop(name, None):
+            undo()
+
+    def settled(self) -> bool:
+        """Whether no change of state is under way."""
+        return not self.leaving and (self.state is not State.INIT or self.waits_for_dependency)
+
+    def shutdown_done(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return self.run is None
+
+    def allowed(self) -> tuple[str, ...]:
+        """Verbs that are possible now."""
+        return tuple(verb.value for verb in allowed(self.state))
+
+    def view(self) -> InstanceView:
+        """One line of the list."""
+        run, counters = self.run, self.counters
+        common: dict[str, Any] = self.common_view()
+        return InstanceView(
+            **common,
+            state=self.state.name,
+            mode=self.spec.mode.value,
+            busy=run is not None and run.in_cycle,
+            cycles=counters.cycles,
+            cycle_errors=counters.cycle_errors,
+            overruns=counters.overruns,
+            restarts=counters.restarts,
+            uptime=self.env.clock.monotonic() - self._since if self.state in (State.RUN, State.PAUSED) else 0.0,
+        )

@@ -1,0 +1,139 @@
+"""What a task sees while it runs: the TaskContext of one run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from iocmng.names import did_you_mean
+from iocmng.runtime.ports import Record
+from iocmng.spec import InstanceSpec
+from iocmng.values import Reading, Severity
+
+if TYPE_CHECKING:
+    from iocmng.runtime.taskrun import TaskRun
+
+
+class PortAccess:
+    """Reading and writing ports for one run of an instance's code; `run` is the token of its writes."""
+
+    def __init__(self, run: Any, spec: InstanceSpec, logger: logging.Logger) -> None:
+        self._run = run
+        self._spec = spec
+        self._logger = logger
+        self._ignored: set[str] = set()
+
+    @property
+    def spec(self) -> InstanceSpec:
+        """The frozen description of the instance."""
+        return self._spec
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The instance's log."""
+        return self._logger
+
+    @property
+    def parameters(self) -> Any:
+        """The parameters in force."""
+        return self._run.parameters
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it is time to leave."""
+        return bool(self._run.leaving)
+
+    def known(self, name: str) -> bool:
+        """Whether there is such a port or default PV."""
+        return self._run.outputs.known(name) or name in self._spec.defaults
+
+    def read(self, name: str) -> Reading:
+        """What a port or default PV shows now."""
+        if name in self._spec.defaults and not self._run.outputs.known(name):
+            record: Record = self._run.default_record(name)
+            return record.read()
+        reading: Reading = self._run.outputs.read(name)
+        return reading
+
+    def readings(self) -> Mapping[str, Reading]:
+        """All declared ports with their quality."""
+        readings: Mapping[str, Reading] = self._run.outputs.readings()
+        return readings
+
+    def write(self, name: str, value: object, severity: Severity | None, timestamp: float | None) -> None:
+        """Convert and publish a value."""
+        if self._run.outputs.known(name):
+            self._run.outputs.write(self._run, name, value, severity, timestamp)
+        elif name == "MESSAGE":
+            self.message(str(value))
+        elif name in self._spec.defaults:
+            raise KeyError(f"{name} of {self._spec.name} belongs to the supervision; set_message and set_status tell it")
+        elif self._spec.plugin.origin == "directory":
+            if name not in self._ignored:
+                self._ignored.add(name)
+                names = [port.name for port in self._spec.ports]
+                self._logger.warning("no port %r, write ignored; %s", name, did_you_mean(name, names))
+        else:
+            self._run.outputs.port(name)
+
+    def message(self, text: str) -> None:
+        """Show a text in MESSAGE."""
+        self._run.say(text)
+
+
+class TaskRunContext(PortAccess):
+    """The TaskContext of one run."""
+
+    _run: TaskRun
+
+    @property
+    def running(self) -> bool:
+        """Whether the task is in RUN or on its way there."""
+        return not self._run.leaving
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the task is not paused."""
+        return not self._run.paused
+
+    @property
+    def cycle_count(self) -> int:
+        """Cycles since the last reset of the counters."""
+        return self._run.counters.cycles
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait; False as soon as it is time to leave."""
+        if self._run.authors.owns_this_thread():
+            raise RuntimeError("self.sleep() in async code would hold up every async task: await self.asleep() instead")
+        return self._run.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> bool:
+        """The same for async code."""
+        stays = await self._run.authors.sleep(seconds, self._run.leaving)
+        self._run.step()
+        return stays
+
+    def keepalive(self) -> None:
+        """There is progress."""
+        self._run.progressed()
+
+    def step_cycle(self) -> None:
+        """Count a cycle and progress."""
+        self._run.step()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Show BUSY while the block runs."""
+        panel = self._run.panel
+        panel.show("BUSY", True)
+        try:
+            yield
+        finally:
+            panel.show("BUSY", self._run.in_cycle and threading.current_thread() is self._run.thread)
+
+    def declare(self, word: str) -> None:
+        """Take the task's own word on its health."""
+        self._run.declare(word)

@@ -1,0 +1,380 @@
+"""One life of a task's code: its thread, from the constructor to `cleanup`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from iocmng.base import TaskBase, make
+from iocmng.runtime.counters import Counters, Progress
+from iocmng.runtime.leaving import Leaving
+from iocmng.runtime.logs import bind_thread
+from iocmng.runtime.outputs import InstanceGone, Outputs
+from iocmng.runtime.panel import Panel
+from iocmng.runtime.parameters import build
+from iocmng.runtime.policy import Cause
+from iocmng.runtime.ports import AuthorLoop, Clock, Record
+from iocmng.runtime.schedule import Schedule
+from iocmng.runtime.taskcontext import TaskRunContext
+from iocmng.spec import InstanceSpec, Mode
+
+CHECKUP = 30.0
+METRICS = 10.0
+LEAVE_GRACE = 1.0
+TASK_SUCCESS, TASK_FAIL, IO_FAILURE, CODE_CRASH = range(4)
+
+
+class CycleFailures(Exception):
+    """So many cycles failed in a row that the run is over; its cause is the last one's exception."""
+
+
+class TaskOwner(Protocol):
+    """Who hears of a run; called on the run's thread, must only enqueue."""
+
+    def initialized(self, run: TaskRun) -> None:
+        """`initialize` has returned; the first cycle waits for `resume`."""
+
+    def failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+        """The code failed; `cleanup` comes next."""
+
+    def ended(self, run: TaskRun) -> None:
+        """The thread is about to end."""
+
+    def health(self, run: TaskRun, reason: str) -> None:
+        """What the task says of its health; "" when well."""
+
+
+class TaskRun:
+    """Runs the author's object; the supervision tells it when to go, pause and leave."""
+
+    def __init__(
+        self,
+        spec: InstanceSpec,
+        load: Callable[[], type],
+        *,
+        values: Mapping[str, Any],
+        outputs: Outputs,
+        panel: Panel,
+        counters: Counters,
+        default_record: Callable[[str], Record],
+        owner: TaskOwner,
+        authors: AuthorLoop,
+        clock: Clock,
+    ) -> None:
+        self.spec = spec
+        self.parameters: Any = values
+        self.cls: type | None = None
+        self.outputs = outputs
+        self.panel = panel
+        self.counters = counters
+        self.default_record = default_record
+        self.authors = authors
+        self.leaving = Leaving()
+        self.progress = Progress()
+        self.in_cycle = False
+        self.paused = True
+        self.thread: threading.Thread | None = None
+        self._load = load
+        self._owner = owner
+        self._clock = clock
+        self._wakeup = clock.wakeup()
+        self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
+        self._context = TaskRunContext(self, spec, self._logger)
+        self._requests: deque[Callable[[], None]] = deque()
+        self._looping = False
+        self._stepped = False
+        self._failures = 0
+        self._next_checkup = 0.0
+        self._next_metrics = 0.0
+        self._declared = ""
+        self._health = ""
+        self._author: TaskBase | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self.outputs.begin(self)
+        self.thread = self._clock.spawn(self._main, f"task-{self.spec.name}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self.thread is not None and self.thread.is_alive()
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.spec.name
+
+    def leave(self) -> None:
+        """Ask the code to end."""
+        self.leaving.set()
+        self._wakeup.set()
+
+    def pause(self) -> None:
+        """Hold the code at its next wait."""
+        self.paused = True
+        self.progress.expected = False
+        self._wakeup.set()
+
+    def resume(self) -> None:
+        """Let the code run."""
+        self.progress.at = self._clock.monotonic()
+        self.paused = False
+        self._wakeup.set()
+
+    def request(self, done: Callable[[], None], room: int) -> bool:
+        """Ask a triggered task for one run; `done` is called when it is over. False when `room` others wait already."""
+        if self.leaving or (self.in_cycle and len(self._requests) >= room) or len(self._requests) > room:
+            return False
+        self._requests.append(done)
+        self._wakeup.set()
+        return True
+
+    def where(self) -> str:
+        """The line of code in which the thread stands."""
+        frame = sys._current_frames().get(self.thread.ident or 0) if self.thread else None
+        if frame is None:
+            return "ended"
+        summary = traceback.extract_stack(frame)[-1]
+        return f"{summary.filename}:{summary.lineno} in {summary.name}"
+
+    def say(self, text: str) -> None:
+        """Show MESSAGE."""
+        self.panel.say(text)
+
+    def declare(self, word: str) -> None:
+        """The task's own word on its health."""
+        self._declared = "the task says ERROR" if word.upper() == "ERROR" else ""
+        self._owner.health(self, self._health or self._declared)
+
+    def progressed(self) -> None:
+        """The code got somewhere."""
+        self.progress.at = self._clock.monotonic()
+
+    def step(self) -> None:
+        """Count a cycle of a loop of the author's own."""
+        self.progressed()
+        self._stepped = True
+        self.counters.cycles += 1
+        self.panel.show("CYCLE_COUNT", self.counters.cycles)
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait on behalf of the author; holds as long as the task is paused."""
+        if threading.current_thread() is not self.thread:
+            return self._sleep_elsewhere(seconds)
+        end = self._clock.monotonic() + seconds
+        self._checkup()
+        while not self.leaving:
+            rest = end - self._clock.monotonic()
+            if rest <= 0 and not (self.paused and self._looping):
+                break
+            self.progress.at = self._clock.monotonic() + max(rest, 0.0)
+            self._wakeup.wait(rest if rest > 0 else None)
+        self.progressed()
+        if self._looping:
+            self.progress.expected = True
+            self.step()
+        return not self.leaving
+
+    def _sleep_elsewhere(self, seconds: float) -> bool:
+        wakeup = self._clock.wakeup()
+        undo = self.leaving.subscribe(wakeup.set)
+        try:
+            wakeup.wait(seconds)
+        finally:
+            undo()
+        return not self.leaving
+
+    def _call(self, method: Callable[[], Any]) -> Any:
+        result = method()
+        if inspect.iscoroutine(result):
+            grace = min(LEAVE_GRACE, self.spec.supervision.stop_timeout / 2)
+            return self.authors.run(result, self.leaving, grace)
+        return result
+
+    def _main(self) -> None:
+        with bind_thread(self.spec.name):
+            author: TaskBase | None = None
+            try:
+                self.cls = self._load()
+                self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
+                author = make(self.cls, self._context)
+                self._call(author.initialize)
+                self._author = author
+                self._owner.initialized(self)
+                self._run(author)
+            except InstanceGone as gone:
+                self._logger.warning("%s", gone)
+            except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
+                self._fail(error)
+            finally:
+                self._finish()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.leaving and isinstance(error, asyncio.CancelledError):
+            return
+        cause, told = Cause.EXCEPTION, error
+        if isinstance(error, CycleFailures):
+            cause, told = Cause.CYCLE_ERRORS, error.__cause__ or error
+        reason = describe(told)
+        trace = "".join(traceback.format_exception(told))
+        self._logger.error("%s\n%s", reason, trace)
+        self._owner.failed(self, cause, reason, trace)
+
+    def _finish(self) -> None:
+        self.progress.expected = False
+        author, self._author = self._author, None
+        if author is not None:
+            try:
+                self._call(author.cleanup)
+            except InstanceGone as gone:
+                self._logger.warning("%s", gone)
+            except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
+                self._logger.exception("cleanup failed: %s", describe(error))
+        self.outputs.close(self)
+        self.panel.show("BUSY", False)
+        while self._requests:
+            self._requests.popleft()()
+        self._owner.ended(self)
+
+    def _run(self, author: TaskBase) -> None:
+        if self.spec.mode is Mode.TRIGGERED:
+            self._triggered(author.triggered)
+        else:
+            self._continuous(author.execute)
+
+    def _hold(self) -> None:
+        """Wait until the supervision lets the code go on."""
+        self.progress.expected = False
+        while self.paused and not self.leaving:
+            self._wakeup.wait(None)
+
+    def _continuous(self, execute: Callable[[], Any]) -> None:
+        schedule: Schedule | None = None
+        while not self.leaving:
+            if self.paused:
+                self._hold()
+                schedule = None
+                continue
+            now = self._clock.monotonic()
+            if schedule is None:
+                schedule = Schedule(self.spec.interval, now)
+            self.progress.at = now
+            self.progress.expected = True
+            self._cycle(execute)
+            deadline, missed = schedule.next(self._clock.monotonic())
+            if missed:
+                self.counters.overruns += missed
+                self.panel.show("OVERRUNS", self.counters.overruns)
+            while not (self.leaving or self.paused):
+                rest = deadline - self._clock.monotonic()
+                if rest <= 0:
+                    break
+                self.progress.at = deadline
+                self._wakeup.wait(rest)
+
+    def _triggered(self, work: Callable[[], Any]) -> None:
+        while not self.leaving:
+            if self.paused:
+                self._hold()
+                continue
+            if not self._requests:
+                self.progress.expected = False
+                self._checkup()
+                self._wakeup.wait(max(0.0, self._next_checkup - self._clock.monotonic()))
+                continue
+            done = self._requests.popleft()
+            self.progressed()
+            self.progress.expected = True
+            self.panel.show("RUN", True)
+            try:
+                self._cycle(work)
+            finally:
+                if not self._requests:
+                    self.panel.show("RUN", False)
+                done()
+
+    def _cycle(self, work: Callable[[], Any]) -> None:
+        """Run the author's code once and show how it went."""
+        panel, counters = self.panel, self.counters
+        started = time.perf_counter()
+        self.in_cycle = self._looping = True
+        self._stepped = False
+        panel.show("BUSY", True)
+        outcome, error = TASK_SUCCESS, None
+        try:
+            if self._call(work) is False:
+                outcome = TASK_FAIL
+        except InstanceGone:
+            raise
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - the border where an author's code runs
+            outcome = IO_FAILURE if isinstance(raised, (ConnectionError, TimeoutError)) else CODE_CRASH
+            error = raised
+        finally:
+            self.in_cycle = self._looping = False
+            counters.last_duration = max(time.perf_counter() - started, 0.0)
+            panel.show("BUSY", False)
+        if not self._stepped:
+            counters.cycles += 1
+            panel.show("CYCLE_COUNT", counters.cycles)
+        panel.show("TASK_DURATION", counters.last_duration)
+        panel.show("TASK_STATUS", outcome)
+        self.progressed()
+        self._judge(error)
+        self._checkup()
+
+    def _judge(self, error: BaseException | None) -> None:
+        if error is None:
+            self._failures = 0
+            return
+        self._failures += 1
+        self.counters.cycle_errors += 1
+        self.panel.show("CYCLE_ERRORS", self.counters.cycle_errors)
+        limit = self.spec.supervision.cycle_errors
+        if self._failures >= limit:
+            raise CycleFailures(f"{self._failures} cycles failed in a row") from error
+        self._logger.error("cycle failed (%d of %d in a row)", self._failures, limit, exc_info=error)
+        self.say(f"cycle failed ({self._failures} of {limit}): {describe(error)}")
+
+    def _checkup(self) -> None:
+        """Ask the author's `health` and `metrics` when it is time."""
+        author, now = self._author, self._clock.monotonic()
+        if author is None or self.leaving or now < self._next_metrics:
+            return
+        self._next_metrics = now + METRICS
+        if type(author).metrics is not TaskBase.metrics:
+            self._ask_metrics(author)
+        if now < self._next_checkup:
+            return
+        self._next_checkup = now + CHECKUP
+        if type(author).health is not TaskBase.health:
+            self._ask_health(author)
+
+    def _ask_metrics(self, author: TaskBase) -> None:
+        try:
+            metrics = self._call(author.metrics)
+            self.counters.metrics = {str(key): float(value) for key, value in metrics.items()}
+        except Exception as error:  # noqa: BLE001 - the border where an author's code runs
+            self._logger.error("metrics() failed: %s", describe(error))
+
+    def _ask_health(self, author: TaskBase) -> None:
+        try:
+            reason = self._call(author.health)
+        except Exception as error:  # noqa: BLE001 - the border where an author's code runs
+            reason = f"health() failed: {describe(error)}"
+        self.counters.health = self._health = str(reason) if reason else ""
+        self._owner.health(self, self._health or self._declared)
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line, its kind first."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
