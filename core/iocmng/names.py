@@ -46,11 +46,16 @@ def instance_prefix_problem(prefix: str) -> str | None:
     return prefix_problem(prefix)
 
 
+def is_refused_port(name: str) -> bool:
+    """Whether `name` belongs to a default PV whose place no port may take."""
+    return name in REFUSED_PORTS or name.startswith(REFUSED_PORT_PREFIX)
+
+
 def port_name_problem(name: str) -> str | None:
     """Say why `name` cannot name a port, or None."""
     if not _PORT.match(name):
         return f"port name {name!r} does not match [A-Za-z][A-Za-z0-9_]*"
-    if name in REFUSED_PORTS or name.startswith(REFUSED_PORT_PREFIX):
+    if is_refused_port(name):
         return f"port name {name!r} belongs to a default PV"
     return None
 

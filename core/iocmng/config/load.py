@@ -1,0 +1,136 @@
+"""Load a config: text in, model and findings out; equal text is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from iocmng.config.check import check
+from iocmng.config.document import Document, dotted, in_file, plain, read_document
+from iocmng.config.explain import read_model
+from iocmng.config.models import PluginConfig
+from iocmng.config.report import Report
+from iocmng.wire import Finding, Level, Where
+
+MAX_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """What became of one config file.
+
+    Attributes:
+        config: The model; None when there is an error among the findings.
+        findings: Everything there is to say, in the order of the file's checks.
+        partial: What could be read in spite of errors (an INVALID plugin needs its prefix), None for nothing.
+        document: The places of keys and values.
+    """
+
+    config: PluginConfig | None
+    findings: tuple[Finding, ...]
+    partial: PluginConfig | None = None
+    document: Document = field(default_factory=Document)
+
+    def locate(self, *key_path: str | int, key: bool = False) -> Where:
+        """The place of the value at `key_path` (with `key`, of its key), or of its nearest parent there."""
+        return self.document.where(*key_path, key=key)
+
+
+def load_config(path: Path, *, lenient: bool = False) -> LoadedConfig:
+    """Read a config file; never raises for what is in it.
+
+    Args:
+        path: `.yaml`, `.yml` or `.json`.
+        lenient: Rules of a plugin directory: an unknown top-level key and a default PV's name are warnings.
+    """
+    file = str(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return _unreadable(file, f"config has more than {MAX_BYTES} bytes")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return _unreadable(file, f"config is not UTF-8: byte 0x{error.object[error.start]:02X}", line)
+    except OSError as error:
+        return _unreadable(file, f"config cannot be read: {error.strerror or error}")
+    return parse_config(text, file, lenient=lenient)
+
+
+def parse_config(text: str, file: str, *, lenient: bool = False) -> LoadedConfig:
+    """Read the text of a config; `file` names it in findings, and `.json` at its end decides the syntax."""
+    config, findings, partial, document = _parse(text, lenient, file.endswith(".json"))
+    return LoadedConfig(config, in_file(findings, file), partial, document.named(file))
+
+
+def _unreadable(file: str, message: str, line: int = 0) -> LoadedConfig:
+    where = Where(file, line, 1 if line else 0)
+    return LoadedConfig(None, (Finding(Level.ERROR, "unreadable", message, where),), None, Document(file))
+
+
+@lru_cache(maxsize=512)
+def _parse(
+    text: str, lenient: bool, is_json: bool
+) -> tuple[PluginConfig | None, tuple[Finding, ...], PluginConfig | None, Document]:
+    document = read_document(text, is_json=is_json)
+    report = Report(document)
+    if document.value is None and document.findings:
+        return None, tuple(report.findings), None, document
+    if not isinstance(document.value or {}, Mapping):
+        report.error(
+            "wrong-type", "a config is a mapping of keys", hint="start with parameters: or arguments:"
+        )
+        return None, tuple(report.findings), None, document
+    data, document = _normalize(dict(document.value or {}), document, report)
+    partial = read_model(PluginConfig, data, report, lenient_top=lenient)
+    if partial is not None:
+        check(partial, report, lenient=lenient)
+    return partial if report.ok else None, tuple(report.findings), partial, document
+
+
+def _normalize(data: dict[Any, Any], document: Document, report: Report) -> tuple[dict[Any, Any], Document]:
+    """Bring the seeds' spellings to today's, with a finding each."""
+    if "parameters" in data:
+        data["parameters"] = plain(data["parameters"])
+    if "pvs" in data:
+        report.warning(
+            "deprecated", "'pvs' is now called 'arguments'", "pvs", hint="rename the key", key=True
+        )
+        old = data.pop("pvs")
+        if "arguments" not in data:
+            data["arguments"] = old
+            report.document = document = replace(document, aliases={"arguments": "pvs"})
+        elif isinstance(old, Mapping) and isinstance(data["arguments"], Mapping):
+            data["arguments"] = _merged(old, data["arguments"])
+        else:
+            report.error("wrong-type", "pvs and arguments must both be mappings", "pvs")
+    for section in ("inputs", "outputs"):
+        ports = data["arguments"].get(section) if isinstance(data.get("arguments"), Mapping) else None
+        for name, port in ports.items() if isinstance(ports, Mapping) else ():
+            if isinstance(port, Mapping) and "mode" in port and "link_mode" not in port:
+                path = ("arguments", section, name, "mode")
+                report.warning(
+                    "deprecated",
+                    f"{dotted(path)} is now called link_mode",
+                    *path,
+                    hint="rename the key",
+                    key=True,
+                )
+                data = _with_link_mode(data, section, name)
+    return data, document
+
+
+def _merged(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> dict[Any, Any]:
+    merged: dict[Any, Any] = {**old, **new}
+    for section in ("inputs", "outputs"):
+        if isinstance(old.get(section), Mapping) and isinstance(new.get(section), Mapping):
+            merged[section] = {**old[section], **new[section]}
+    return merged
+
+
+def _with_link_mode(data: dict[Any, Any], section: str, name: Any) -> dict[Any, Any]:
+    arguments = data["arguments"]
+    port = {("link_mode" if key == "mode" else key): value for key, value in arguments[section][name].items()}
+    return {**data, "arguments": {**arguments, section: {**arguments[section], name: port}}}

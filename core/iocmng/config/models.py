@@ -1,0 +1,231 @@
+"""The strict, frozen models of config.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from iocmng.config.fields import (
+    Count,
+    Finite,
+    Flag,
+    OrEmptyList,
+    OrEmptyMapping,
+    Positive,
+    Seconds,
+    Strict,
+    Text,
+)
+from iocmng.config.ports import InputPort, OutputPort
+
+Names = Annotated[tuple[Text, ...], Field(strict=False), OrEmptyList]
+
+
+class Parameters(Strict):
+    """Parameters of a plugin: the reserved ones are typed, all others are the plugin's own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    mode: Literal["continuous", "triggered", "reactive"] = Field(
+        default="continuous", description="What makes the code run."
+    )
+    interval: Positive = Field(
+        default=1.0, description="Period of a continuous task, seconds; a fixed rate without drift."
+    )
+    timeout: Positive = Field(default=5.0, description="Bound of PV access, seconds.")
+    retry_interval: Positive | None = Field(
+        default=None, description="Seconds between attempts to reach a PV again."
+    )
+    pva: Flag | None = Field(
+        default=None, description="Provider of links without a scheme; default: the host's."
+    )
+    version: str | int | float | None = Field(
+        default=None, description="What VERSION shows instead of the distribution's version."
+    )
+    channelfinder_url: str | None = Field(default=None, description="Address of a ChannelFinder service.")
+    channelfinder_timeout: Positive | None = Field(
+        default=None, description="Bound of a ChannelFinder query, seconds."
+    )
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What the config itself states, own and reserved, by name."""
+        reserved = {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+        }
+        return MappingProxyType({**reserved, **(self.model_extra or {})})
+
+
+RESERVED_PARAMETERS = frozenset(Parameters.model_fields)
+
+
+class Arguments(Strict):
+    """The declared ports."""
+
+    inputs: Annotated[dict[str, Annotated[InputPort, OrEmptyMapping]], OrEmptyMapping] = Field(
+        default_factory=dict
+    )
+    outputs: Annotated[dict[str, Annotated[OutputPort, OrEmptyMapping]], OrEmptyMapping] = Field(
+        default_factory=dict
+    )
+
+
+class Transform(Strict):
+    """An expression whose result is written to an output."""
+
+    output: Text
+    expression: Text
+
+
+class Rule(Strict):
+    """A condition and what it sets."""
+
+    id: Text = Field(description="Unique name.")
+    condition: Text = Field(description="Expression.")
+    message: str = Field(default="", description="Shown in MESSAGE and the log when the rule becomes active.")
+    message_pv: Text | None = Field(default=None, description="String output that gets time and message.")
+    outputs: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
+    actuators: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
+    for_: Seconds = Field(default=0.0, alias="for", description="Seconds the condition must hold.")
+    clear_for: Seconds = Field(default=0.0, description="Seconds the condition must be gone.")
+    clear_when: Text | None = Field(
+        default=None, description="Expression that ends the rule; default: not the condition."
+    )
+    on_invalid: Literal["hold", "trip", "ignore"] = Field(
+        default="hold", description="What unknown inputs do."
+    )
+    settle: Seconds = Field(
+        default=5.0, description="Seconds after a start in which a rule may stay undecided."
+    )
+    severity: Literal["MINOR", "MAJOR"] | None = Field(
+        default=None, description="Severity given to the outputs it sets."
+    )
+    group: Text | None = Field(default=None, description="First-out group.")
+    repeat: Positive | None = Field(
+        default=None, description="Seconds after which actuators are written again."
+    )
+
+
+class SupervisionKeys(Strict):
+    """How a task is supervised; times in seconds."""
+
+    restart: Literal["no", "on-failure", "on-abnormal", "always"] = Field(
+        default="on-failure", description="Which ends are followed by a new start."
+    )
+    restart_sec: Seconds = Field(default=1.0, description="First delay; doubles up to restart_max_sec.")
+    restart_max_sec: Seconds = Field(default=60.0, description="Ceiling of the delay.")
+    restart_reset: Seconds = Field(
+        default=600.0, description="Running this long brings the delay back to the first."
+    )
+    restart_max: Count = Field(
+        default=0, description="More restarts than this in restart_window lead to ERROR; 0 for no limit."
+    )
+    restart_window: Positive = Field(default=60.0, description="Window of restart_max.")
+    cycle_errors: int = Field(default=1, ge=1, description="This many failing cycles in a row are a failure.")
+    stall_after: Positive | None = Field(
+        default=None, description="No progress for this long is a stall; default max(10, 4 * interval)."
+    )
+    on_stall: Literal["alarm", "restart", "exit"] = Field(
+        default="alarm", description="What follows a stall."
+    )
+    start_timeout: Positive = Field(default=30.0, description="Bound of initialize().")
+    stop_timeout: Positive = Field(default=10.0, description="Bound of the end of the task's code.")
+    heartbeat_link: Text | None = Field(
+        default=None,
+        description="PV of another IOC that is toggled each second while the task makes progress.",
+    )
+    start_order: int = Field(default=100, description="Ascending, then by name.")
+    depends_on: Names = Field(default=(), description="Instances that must run first.")
+    run_queue: Count = Field(default=1, description="Runs of a triggered task that may wait.")
+
+
+class JobKeys(Strict):
+    """How runs of a job are handled."""
+
+    run_timeout: Positive | None = Field(default=None, description="Seconds a run may take.")
+    on_busy: Literal["refuse", "queue"] = Field(default="refuse", description="A request while a run is on.")
+    lock: Text | None = Field(default=None, description="Name of a lock shared by jobs.")
+    keep_runs: int = Field(default=50, ge=1, description="Run records kept.")
+
+
+class ScriptArgument(Strict):
+    """One argument of a script."""
+
+    name: Text
+    type: Literal["str", "int", "float", "bool", "str_list", "int_list", "float_list"] = "str"
+    default: Any = None
+    description: str = ""
+    positional: Flag = False
+    required: Flag = False
+
+
+class Script(Strict):
+    """A script job."""
+
+    path: Text | None = Field(default=None, description="In the package, or absolute under an allowed root.")
+    path_parameter: Flag = Field(default=False, description="The request names the script.")
+    interpreter: Text = "python"
+    argv: Names = Field(default=())
+    cwd: Text | None = None
+    extra_args: Flag = False
+    args: Annotated[tuple[ScriptArgument, ...], Field(strict=False), OrEmptyList] = ()
+    env: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
+    log: Flag | str = True
+    stop_grace: Seconds = 5.0
+    status_udp: int | None = Field(default=None, ge=1, le=65535)
+
+
+class Handshake(Strict):
+    """A bridge task's records in another IOC."""
+
+    prefixes: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
+    records: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
+    poll_rate: Positive | None = None
+    max_stall_limit: Positive = 10.0
+    max_stuck_cycles: int = Field(default=15, ge=1)
+
+
+class PluginConfig(Strict):
+    """A whole config.yaml."""
+
+    prefix: Text | None = Field(
+        default=None,
+        description="Middle segment of the PV names; default: the instance's name in upper case.",
+    )
+    description: str = Field(default="", description="Shown everywhere.")
+    class_: Text | None = Field(
+        default=None, alias="class", description="Which class of a plugin directory is the plugin."
+    )
+    parameters: Annotated[Parameters, OrEmptyMapping] = Field(
+        default=Parameters(), description="Handed to the plugin."
+    )
+    arguments: Annotated[Arguments, OrEmptyMapping] = Field(
+        default=Arguments(), description="Inputs and outputs."
+    )
+    transforms: Annotated[tuple[Transform, ...], Field(strict=False), OrEmptyList] = Field(
+        default=(), description="Expressions written to outputs, in order."
+    )
+    rule_defaults: Annotated[dict[str, Any], OrEmptyMapping] = Field(
+        default_factory=dict, description="Value of an output when no rule sets it."
+    )
+    rules: Annotated[tuple[Rule, ...], Field(strict=False), OrEmptyList] = Field(
+        default=(), description="Conditions, in order."
+    )
+    supervision: Annotated[SupervisionKeys, OrEmptyMapping] = Field(
+        default=SupervisionKeys(), description="How a task is supervised."
+    )
+    job: Annotated[JobKeys, OrEmptyMapping] = Field(
+        default=JobKeys(), description="How runs of a job are handled."
+    )
+    isolation: Literal["thread", "process"] = Field(default="thread", description="Where the code runs.")
+    memory_limit: Annotated[Finite, Field(gt=0)] | None = Field(
+        default=None, description="MiB, for isolation: process."
+    )
+    engine: Literal["thread", "cothread"] = Field(
+        default="thread", description="`cothread` for code that calls cothread."
+    )
+    script: Script | None = Field(default=None, description="A script job.")
+    handshake: Handshake | None = Field(default=None, description="A bridge task.")
