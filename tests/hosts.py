@@ -1,0 +1,214 @@
+"""A host in a process of its own, started as a user starts it, and CA and PVA clients in processes of theirs."""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from environments import Environment, outside
+
+START = 60.0
+STOP = 15.0
+
+CLIENTS = {
+    "ca": """
+import epicscorelibs.path.pyepics, epics
+pv = epics.PV(name, connection_timeout=deadline, form="time", auto_monitor=True)
+pv.wait_for_connection(deadline)
+def read():
+    return pv.get(as_string=False, timeout=5.0), pv.severity
+def write(value):
+    return epics.caput(name, value, wait=True, timeout=deadline)
+""",
+    "pva": """
+from p4p.client.thread import Context
+context = Context("pva", nt=False)
+def read():
+    found = context.get(name, timeout=deadline)
+    value = found["value"]
+    return (value["index"] if hasattr(value, "keys") else value), found["alarm.severity"]
+def write(value):
+    context.put(name, value, timeout=deadline)
+""",
+}
+
+READ = """
+import json, sys, time
+provider, name, deadline, wanted = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
+%s
+end = time.monotonic() + deadline
+while True:
+    value, severity = read()
+    if severity is not None and severity < 3 and (wanted is None or value == wanted):
+        break
+    if time.monotonic() > end:
+        sys.exit(f"{name} over {provider}: still {value!r}, severity {severity}")
+    time.sleep(0.1)
+print(json.dumps(value.tolist() if hasattr(value, "tolist") else value, default=str))
+"""
+
+WRITE = """
+import json, sys
+provider, name, deadline, value = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
+%s
+write(value)
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now, neither for TCP nor for UDP."""
+    held: list[socket.socket] = []
+    ports: list[int] = []
+    while len(ports) < count:
+        stream = socket.socket()
+        stream.bind(("127.0.0.1", 0))
+        held.append(stream)
+        datagram = socket.socket(type=socket.SOCK_DGRAM)
+        held.append(datagram)
+        try:
+            datagram.bind(("127.0.0.1", stream.getsockname()[1]))
+        except OSError:
+            continue
+        ports.append(stream.getsockname()[1])
+    for each in held:
+        each.close()
+    return ports
+
+
+def own_world(directory: Path) -> dict[str, str]:
+    """Environment variables that give a host and its clients ports and a state directory of their own."""
+    ca, pva, broadcast, http = map(str, free_ports(4))
+    return {
+        "EPICS_CA_SERVER_PORT": ca,
+        "EPICS_CAS_SERVER_PORT": ca,
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ca}",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVAS_SERVER_PORT": pva,
+        "EPICS_PVAS_BROADCAST_PORT": broadcast,
+        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVA_BROADCAST_PORT": broadcast,
+        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{broadcast}",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
+        "IOCMNG_PORT": http,
+        "IOCMNG_URL": f"http://127.0.0.1:{http}",
+        "IOCMNG_STATE_DIR": str(directory / "state"),
+        "XDG_CONFIG_HOME": str(directory / "config"),
+        "XDG_STATE_HOME": str(directory / "user-state"),
+    }
+
+
+@dataclass
+class RunningHost:
+    """A host that said where it listens."""
+
+    process: subprocess.Popen[str]
+    environment: Environment
+    env: dict[str, str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.env["IOCMNG_URL"]
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def iocmng(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line against this host."""
+        return self.environment.run("iocmng", *arguments, env=self.env)
+
+    def read(self, provider: str, name: str, wanted: Any = None, deadline: float = 20.0) -> Any:
+        """The value a client in another process reads, once it is valid (and equal to `wanted`)."""
+        return json.loads(self._client(READ, provider, name, deadline, wanted))
+
+    def write(self, provider: str, name: str, value: Any, deadline: float = 20.0) -> None:
+        """Put with callback, by a client in another process."""
+        self._client(WRITE, provider, name, deadline, value)
+
+    def _client(self, program: str, provider: str, name: str, deadline: float, value: Any) -> str:
+        text = program % CLIENTS[provider]
+        done = self.environment.run(
+            "python", "-c", text, provider, name, str(deadline), json.dumps(value), env=self.env
+        )
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.output}"
+        return done.stdout
+
+    def stop(self) -> int:
+        """Ask it to end and return its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP)
+
+
+@contextmanager
+def running(
+    environment: Environment,
+    directory: Path,
+    *arguments: str,
+    argv: list[str] | None = None,
+    env: dict[str, str] | None = None,
+) -> Iterator[RunningHost]:
+    """`iocmng run ARGUMENTS` (or `argv`) in `directory`, from its URL on standard output until the block ends."""
+    world = {**own_world(directory), **(env or {})}
+    process = subprocess.Popen(
+        argv or [environment.program("iocmng"), "run", *arguments],
+        cwd=directory,
+        env={**outside(), **world},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    host = RunningHost(process, environment, world)
+    said: queue.Queue[str | None] = queue.Queue()
+    stream = process.stdout
+    assert stream is not None
+
+    def listen() -> None:
+        for line in stream:
+            host.lines.append(line)
+            said.put(line)
+        said.put(None)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        _until_it_serves(host, said)
+        yield host
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP)
+        listener.join(STOP)
+        stream.close()
+
+
+def _until_it_serves(host: RunningHost, said: queue.Queue[str | None]) -> None:
+    end = time.monotonic() + START
+    while True:
+        try:
+            line = said.get(timeout=max(0.0, end - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"no URL after {START:.0f} s; the host said:\n{host.output}") from None
+        assert line is not None, f"the host ended with code {host.process.wait(STOP)}:\n{host.output}"
+        if re.search(re.escape(host.url), line):
+            return
