@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from statistics import fmean, pstdev
 
-from pydantic import Field
-
 from iocmng import JobBase, JobResult, ParameterModel
+from pydantic import Field
 
 
 class {{ cookiecutter.__class }}(JobBase):

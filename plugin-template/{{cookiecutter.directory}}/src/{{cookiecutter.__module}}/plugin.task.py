@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from iocmng import ParameterModel, TaskBase
+from pydantic import Field
 
 
 class {{ cookiecutter.__class }}(TaskBase):
