@@ -137,7 +137,7 @@ class Client:
         if since is not None:
             params["since"] = since
         path = f"/plugins/{_segment(name)}/log"
-        for message in follow(self._transport, path, params, resume=_since, patience=patience):
+        for message in follow(self._transport, path, params, patience=patience):
             yield from_plain(LogLine, message.data)
 
     def runs(self, job: str) -> Sequence[RunView]:
@@ -230,10 +230,7 @@ class Client:
             params["kind"] = wanted
         if instance:
             params["instance"] = instance
-        stream: Iterator[Any] = follow(
-            self._transport, "/events", params, patience=patience, last_id=after  # type: ignore[arg-type]
-        )
-        for message in stream:
+        for message in follow(self._transport, "/events", params, patience=patience, last_id=after):
             if message.kind != "gap":
                 yield from_plain(Event, message.data)
 
@@ -279,7 +276,3 @@ def _detail(entry: Mapping[str, Any]) -> InstanceDetail:
 def _pv(entry: Mapping[str, Any]) -> PvView:
     numeric = entry.get("type") in ("float", "array")
     return from_plain(PvView, {**entry, "value": revive(entry.get("value"))} if numeric else entry)
-
-
-def _since(last_id: str) -> Params:
-    return {"since": last_id}

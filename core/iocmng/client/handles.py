@@ -191,5 +191,3 @@ class Handles(Generic[H]):
 
     def __len__(self) -> int:
         return len(self._client.list(kind=self._kind))
-
-

@@ -48,7 +48,6 @@ def follow(
     path: str,
     params: Params,
     *,
-    resume: Callable[[str], Params] | None = None,
     patience: float | None = None,
     last_id: str = "",
     sleep: Callable[[float], None] = time.sleep,
@@ -59,7 +58,6 @@ def follow(
         transport: The host.
         path: Where the stream is.
         params: Its query.
-        resume: What to change in the query after an interruption, from the id of the last message seen.
         patience: Seconds without the host after which to give up; None for never. When the first connection
             fails it gives up at once.
         last_id: Where to continue from.
@@ -74,8 +72,7 @@ def follow(
     while True:
         try:
             headers = {"Last-Event-ID": last_id} if last_id else {}
-            query = {**params, **(resume(last_id) if resume and last_id else {})}
-            with transport.stream(path, params=query, headers=headers) as lines:
+            with transport.stream(path, params=params, headers=headers) as lines:
                 connected, delay, lost = True, FIRST_DELAY, 0.0
                 for message in messages(lines):
                     last_id = message.id or last_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from iocmng.errors import (
 if TYPE_CHECKING:
     import httpx
 
-Params = Mapping[str, str | int | float | bool | list[str]]
+Params = Mapping[str, str | int | float | bool | Sequence[str]]
 API = "/api/v1"
 STREAM_SILENCE = 60.0
 

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from iocmng.lifecycle import Trigger
 from iocmng.runtime.events import EventBus
-from iocmng.runtime.ports import Undo
 from iocmng.spec import InstanceSpec
 from iocmng.wire import (
     Actor,
