@@ -13,7 +13,11 @@ class {{ cookiecutter.__class }}(TaskBase):
         """Checked whenever one is set; those marked live take effect at once, others at the next start."""
 
         fraction: float = Field(
-            0.5, gt=0, le=1, description="part of the distance covered in one cycle", json_schema_extra={"live": True}
+            0.5,
+            gt=0,
+            le=1,
+            description="part of the distance covered in one cycle",
+            json_schema_extra={"live": True},
         )
 
     def initialize(self) -> None:
