@@ -1,0 +1,61 @@
+"""`iocmng status` and `iocmng rescan`: the host itself."""
+
+from __future__ import annotations
+
+import typer
+
+from iocmng_cli.options import Json
+from iocmng_cli.output import heading, print_fields, print_json, word
+from iocmng_cli.session import session
+from iocmng_cli.text import value_text
+from iocmng_cli.times import clock, duration
+
+app = typer.Typer()
+
+
+@app.command()
+def status(ctx: typer.Context, json: Json = False) -> None:
+    """Show the host: state, address, counts, problems."""
+    with session(ctx).client() as client:
+        host = client.host()
+    if json:
+        print_json(host)
+        return
+    print_fields(
+        {
+            "prefix": f"{host.prefix} (a default: give one with --prefix)"
+            if host.default_prefix
+            else host.prefix,
+            "name": host.name,
+            "state": word(host.state),
+            "message": host.message,
+            "up": f"{duration(host.uptime)}, since {clock(host.started)}",
+            "instances": f"{host.instances}, {host.running} running, {host.failed} failed,"
+            f" {host.degraded} degraded",
+            "records": str(host.records or ""),
+            "load": f"{host.cpu:.0f} % of a core, {host.memory:.0f} MiB",
+            "version": f"iocmng {host.version}" + (f", Python {host.python}" if host.python else ""),
+            "process": f"{host.pid} on {host.hostname}",
+            "URL": host.url,
+            "CA, PVA ports": f"{host.ca_port}, {host.pva_port}" if host.ca_port else "",
+            "state directory": host.state_dir,
+            "boot": host.boot_id,
+        }
+    )
+    if host.problems:
+        heading("Problems")
+        for problem in host.problems:
+            print(f"  {problem}")
+
+
+@app.command()
+def rescan(ctx: typer.Context, json: Json = False) -> None:
+    """Look for plugins again and say what changed."""
+    with session(ctx).client() as client:
+        changed = client.rescan()
+    if json:
+        print_json(changed)
+    elif any(changed.values()):
+        print_fields({str(key): value_text(value) for key, value in changed.items()})
+    else:
+        print("nothing changed")

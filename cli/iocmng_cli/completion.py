@@ -1,0 +1,44 @@
+"""Names for the shell's completion, asked of the host; no host, no names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+from iocmng.errors import IocmngError
+from iocmng_cli.session import session
+
+PATIENCE = 1.5
+
+
+def instances(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of instances."""
+    return _named(ctx, incomplete, kind=None)
+
+
+def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of jobs."""
+    return _named(ctx, incomplete, kind="job")
+
+
+def pvs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Full names of PVs."""
+    try:
+        with session(ctx).client(timeout=PATIENCE) as client:
+            return _starting(incomplete, (pv.name for pv in client.pvs(f"{incomplete}*")))
+    except IocmngError:
+        return []
+
+
+def _named(ctx: typer.Context, incomplete: str, kind: str | None) -> list[str]:
+    try:
+        with session(ctx).client(timeout=PATIENCE) as client:
+            known = [view.name for view in client.list() if kind is None or view.kind == kind]
+    except IocmngError:
+        return []
+    return _starting(incomplete, known)
+
+
+def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))

@@ -1,0 +1,7 @@
+"""What `iocmng dev` is made of: a package staged without installing it, its files watched, a host of its own."""
+
+from iocmng_cli.development.changes import Watched
+from iocmng_cli.development.hostprocess import HostProcess, free_port
+from iocmng_cli.development.staging import Staged, stage
+
+__all__ = ["HostProcess", "Staged", "Watched", "free_port", "stage"]

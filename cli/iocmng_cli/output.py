@@ -1,0 +1,197 @@
+"""Tables for people and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iocmng.wire import to_plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+UNBOUNDED = 100_000
+NARROWEST_TEXT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text and the style it has on a terminal."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: a narrow terminal drops the highest `rank` first (0 stays); `wraps` may break its text."""
+
+    title: str
+    rank: int = 0
+    right: bool = False
+    wraps: bool = False
+
+
+Row = Sequence[str | Cell]
+
+_STYLES = {
+    "RUN": "green",
+    "RUNNING": "cyan",
+    "SUCCESS": "green",
+    "PAUSED": "yellow",
+    "INIT": "cyan",
+    "STARTING": "cyan",
+    "BACKOFF": "yellow",
+    "ABORTED": "yellow",
+    "SAFE_MODE": "yellow",
+    "ERROR": "bold red",
+    "STALLED": "bold red",
+    "FAILED": "bold red",
+    "TIMEOUT": "bold red",
+    "LOST": "bold red",
+    "INVALID": "magenta",
+    "MAJOR": "bold red",
+    "MINOR": "yellow",
+    "WARNING": "yellow",
+    "CRITICAL": "bold red",
+    "END": "dim",
+    "IDLE": "dim",
+    "DEBUG": "dim",
+}
+
+
+def word(text: str) -> Cell:
+    """A state, severity or level in its colour."""
+    return Cell(text, _STYLES.get(text.upper(), ""))
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Write one JSON value; `indent` None makes it one line, for streams."""
+    print(
+        json.dumps(to_plain(value), indent=indent, ensure_ascii=not _speaks_unicode()), flush=indent is None
+    )
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Row], *, empty: str = "") -> None:
+    """Write a table to standard output; `empty` instead when there are no rows."""
+    known = list(rows)
+    if not known:
+        if empty:
+            print(empty)
+        return
+    console = stdout()
+    if console.is_terminal:
+        console.print(table(columns, known, console.width))
+        return
+    for line in _plain_lines(columns, known):
+        print(line)
+
+
+def print_fields(fields: Mapping[str, str | Cell], *, indent: str = "") -> None:
+    """Write name and value pairs, one a line, those without value left out."""
+    shown = {
+        name: value for name, value in fields.items() if (value.text if isinstance(value, Cell) else value)
+    }
+    width = max(map(len, shown), default=0)
+    console = stdout()
+    for name, value in shown.items():
+        cell = value if isinstance(value, Cell) else Cell(value)
+        pad = " " * (len(indent) + width + 2)
+        first, *more = cell.text.splitlines() or [""]
+        lead = f"{indent}{name:<{width}}  "
+        if console.is_terminal:
+            from rich.text import Text
+
+            text = Text(lead, style="dim")
+            text.append("\n".join([first, *(pad + line for line in more)]), style=cell.style or "not dim")
+            console.print(text)
+        else:
+            print("\n".join([lead + first, *(pad + line for line in more)]))
+
+
+def heading(text: str) -> None:
+    """Write the heading of a section, after an empty line."""
+    console = stdout()
+    if console.is_terminal:
+        from rich.text import Text
+
+        console.print(Text(f"\n{text}", style="bold"))
+    else:
+        print(f"\n{text}")
+
+
+def stdout() -> Console:
+    """Standard output as it is now; without a terminal it has no colours and no width."""
+    from rich.console import Console
+
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        force_terminal=terminal or None,
+        width=None if terminal else UNBOUNDED,
+        no_color=None if terminal else True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def stderr(text: str) -> None:
+    """Write a remark beside the output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
+    """A table that fits into `width` characters, columns of high rank left out where it must."""
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = _widths(columns, rows)
+    kept = list(range(len(columns)))
+    while len(kept) > 1:
+        needed = sum(min(widths[i], NARROWEST_TEXT) if columns[i].wraps else widths[i] for i in kept)
+        droppable = [i for i in kept if columns[i].rank]
+        if needed + 2 * (len(kept) - 1) <= width or not droppable:
+            break
+        kept.remove(max(droppable, key=lambda i: (columns[i].rank, i)))
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for i in kept:
+        column = columns[i]
+        made.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            overflow="fold" if column.wraps else "ellipsis",
+            min_width=None if column.wraps else min(widths[i], width),
+        )
+    for row in rows:
+        cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
+        made.add_row(*(Text(cells[i].text, style=cells[i].style) for i in kept))
+    return made
+
+
+def _plain_lines(columns: Sequence[Column], rows: Sequence[Row]) -> Iterable[str]:
+    widths = _widths(columns, rows)
+    for row in ([column.title for column in columns], *rows):
+        texts = [" ".join(_text(cell).split("\n")) for cell in row]
+        cells = (
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(texts, widths, columns, strict=True)
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
+    return [max(len(column.title), *(len(_text(row[i])) for row in rows)) for i, column in enumerate(columns)]
+
+
+def _text(cell: str | Cell) -> str:
+    return cell.text if isinstance(cell, Cell) else cell
+
+
+def _speaks_unicode() -> bool:
+    return (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
