@@ -7,7 +7,7 @@ import json
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -140,9 +140,10 @@ class Environment:
                 installed.setdefault(canonical(found.name), found)
         return cls(installed, tuple(complaints))
 
-    def missing(self, requirements: Iterable[str]) -> tuple[str, ...]:
-        """Those of the canonical names that are not installed."""
-        return tuple(name for name in requirements if name not in self.installed)
+    def plus(self, path: Sequence[str]) -> Environment:
+        """This environment with the distributions of further folders, which come first."""
+        more = Environment.read(path)
+        return Environment({**self.installed, **more.installed}, self.complaints + more.complaints)
 
     def fingerprint(self, distribution: Installed) -> str | None:
         """A hash of all that a verdict on this distribution hangs on, None when files may change unnoticed.
@@ -202,6 +203,8 @@ def _found_in(entry: str, complaints: list[str]) -> Iterator[Installed]:
             complaints.append(f"{getattr(source, '_path', source)}: the metadata do not say a name")
 
 
-def _installed(source: Distribution, entry: str) -> Installed:
+def _installed(source: object, entry: str) -> Installed:
+    if not isinstance(source, Distribution):
+        raise TypeError(f"{source!r} is no importlib_metadata.Distribution")
     text = source.read_text("METADATA") or source.read_text("PKG-INFO") or ""
     return Installed(source, entry, text.replace("\r\n", "\n").partition("\n\n")[0] + "\n")

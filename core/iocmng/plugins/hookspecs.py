@@ -24,8 +24,8 @@ class HookSpecs:
     """The hooks. An implementation names only the arguments it needs, may return None, and must not block.
 
     Every implementation is called by itself, in the hook thread, with a deadline; one that raises or takes
-    too long is logged with its name and counted, and costs the others nothing. While a call that took too long
-    is still running, its implementation is passed over. Built-in implementations run on the caller's thread.
+    too long is logged with its name and counted, and costs the others nothing. While such a call still runs,
+    its implementation is passed over. Built-in ones run on the caller's thread.
     """
 
     @hookspec

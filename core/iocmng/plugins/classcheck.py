@@ -1,0 +1,119 @@
+"""What a plugin's class must be: the right base, no abstract method, the methods of its mode, a constructor we can call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from iocmng.base import DeclarativeTask, JobBase, TaskBase
+from iocmng.spec import Kind, Mode
+from iocmng.wire import Finding, Level, Where
+
+OFFERED = frozenset(
+    {"name", "parameters", "pv_definitions", "beamline_config", "ophyd_devices", "prefix", "plugin_prefix"}
+)
+"""Constructor arguments that `iocmng.base.make` hands over when they are asked for."""
+
+_METHODS = {
+    Kind.TASK: ("initialize", "execute", "triggered", "cleanup", "health", "metrics"),
+    Kind.JOB: ("initialize", "execute"),
+}
+_REQUIRED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def kind_of(cls: type) -> Kind | None:
+    """Whether a class is a task or a job, None for neither."""
+    try:
+        return Kind(getattr(cls, "_iocmng_kind", ""))
+    except ValueError:
+        return None
+
+
+def check_class(cls: type) -> Iterator[Finding]:
+    """Yield what is wrong with a plugin's class, whatever its mode."""
+    name = cls.__name__
+    kind = kind_of(cls)
+    if kind is None:
+        bases = ", ".join(base.__name__ for base in cls.__mro__[1:-1]) or "nothing"
+        text = f"class {name} derives from {bases}, neither from TaskBase nor from JobBase"
+        yield _error("base-class", text, cls, hint=f"write 'class {name}(TaskBase):' with 'from iocmng import TaskBase'")
+        return
+    if cls in (TaskBase, JobBase):
+        yield _error("base-class", f"{name} itself is no plugin", cls, hint="derive a class from it")
+        return
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        text = f"class {name} does not implement {', '.join(missing)}"
+        yield _error("abstract-method", text, cls, hint="write the abstract methods of its bases")
+    for method in _METHODS[kind]:
+        yield from _check_method(cls, method)
+    yield from _check_constructor(cls)
+
+
+def _check_method(cls: type, method: str) -> Iterator[Finding]:
+    function = getattr(cls, method)
+    if not callable(function):
+        yield _error("signature", f"{cls.__name__}.{method} is a {type(function).__name__}, not a method", cls)
+        return
+    static = inspect.getattr_static(cls, method)
+    given = 0 if isinstance(static, staticmethod | classmethod) else 1
+    if needed := [name for name, parameter in _arguments(function)[given:] if _is_required(parameter)]:
+        text = f"{cls.__name__}.{method} needs {', '.join(needed)}, and the host calls it without arguments"
+        yield _error("signature", text, cls, function, hint="take values from self.parameters or self.get_pv()")
+    elif given and not _arguments(function):
+        text = f"{cls.__name__}.{method} takes no argument, not even self"
+        yield _error("signature", text, cls, function, hint=f"write 'def {method}(self):'")
+
+
+def _check_constructor(cls: type) -> Iterator[Finding]:
+    constructor: Any = cls.__init__
+    for name, parameter in _arguments(constructor)[1:]:
+        if _is_required(parameter) and (name not in OFFERED or parameter.kind is parameter.POSITIONAL_ONLY):
+            text = f"{cls.__name__}.__init__ needs {name!r}, which the host does not hand over"
+            hint = f"give it a default, or do the work in initialize(); on offer: {', '.join(sorted(OFFERED))}"
+            yield _error("constructor", text, cls, constructor, hint=hint)
+
+
+def _arguments(function: Any) -> list[tuple[str, inspect.Parameter]]:
+    try:
+        return list(inspect.signature(function).parameters.items())
+    except (TypeError, ValueError):
+        return [("self", inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD))]
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind in _REQUIRED
+
+
+def check_mode(cls: type, mode: Mode) -> Iterator[Finding]:
+    """Yield what a class lacks for a mode (of a job: for any)."""
+    name = cls.__name__
+    if kind_of(cls) is Kind.JOB:
+        if cls.execute is JobBase.execute:  # type: ignore[attr-defined]
+            yield _error("method-missing", f"job {name} has no execute()", cls, hint="write 'def execute(self):'")
+        return
+    if not issubclass(cls, TaskBase) or issubclass(cls, DeclarativeTask):
+        return
+    executes = cls.execute is not TaskBase.execute
+    if mode is Mode.CONTINUOUS and not executes:
+        hint = "write 'def execute(self):'"
+        if cls.triggered is not TaskBase.triggered:
+            hint = "write it, or set parameters.mode to triggered"
+        yield _error("method-missing", f"continuous task {name} has no execute()", cls, hint=hint)
+    elif mode is Mode.TRIGGERED and not executes and cls.triggered is TaskBase.triggered:
+        text = f"triggered task {name} has neither triggered() nor execute()"
+        yield _error("method-missing", text, cls, hint="write 'def triggered(self):'")
+
+
+def _error(code: str, message: str, cls: type, function: object = None, *, hint: str = "") -> Finding:
+    return Finding(Level.ERROR, code, message, _where(function if function is not None else cls, cls), hint)
+
+
+def _where(thing: Any, cls: type) -> Where:
+    try:
+        file = inspect.getsourcefile(thing) or inspect.getsourcefile(cls) or ""
+        line = inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return Where(key=f"{cls.__module__}:{cls.__qualname__}")
+    return Where(str(Path(file)), line, 1)

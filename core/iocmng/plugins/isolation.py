@@ -1,0 +1,108 @@
+"""Plugin directories in one interpreter: modules beside a plugin are its own, whatever they are called."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from iocmng.plugins.environment import canonical
+from iocmng.plugins.location import SUFFIXES
+
+PACKAGE = "iocmng_dir_"
+DISTRIBUTION = "iocmng-dir-"
+
+
+def distribution_name(plugin: str) -> str:
+    """The distribution that a plugin directory becomes; different plugins never share one."""
+    plain = canonical(plugin)
+    if plain == plugin:
+        return DISTRIBUTION + plain
+    return f"{DISTRIBUTION}{plain}-{hashlib.sha256(plugin.encode()).hexdigest()[:6]}"
+
+
+def package_name(plugin: str) -> str:
+    """The import package that a plugin directory becomes."""
+    return re.sub("[^a-z0-9]", "_", distribution_name(plugin))
+
+
+class _PrivateLoader(SourceFileLoader):
+    """Executes a module of a plugin directory with an `__import__` that looks beside the plugin first.
+
+    Python takes `__import__` from the builtins of the running function's module: bare names stay private to
+    the directory at any time, not only while the plugin is being imported.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        package = module.__name__.partition(".")[0]
+        private = _Import(package, finder.roots[package])
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": private}
+        super().exec_module(module)
+
+
+class _Import:
+    """`__import__` of one plugin directory."""
+
+    def __init__(self, package: str, root: str) -> None:
+        self._package = package
+        self._folder = Path(root) / package
+        self._own: dict[str, bool] = {}
+
+    def __call__(
+        self,
+        name: str,
+        globals: Mapping[str, object] | None = None,
+        locals: Mapping[str, object] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        first = name.partition(".")[0]
+        if level or not self._is_own(first):
+            return builtins.__import__(name, globals, locals, fromlist or (), level)
+        private = f"{self._package}.{name}"
+        module = builtins.__import__(private, globals, locals, fromlist or ("",))
+        return module if fromlist else sys.modules[f"{self._package}.{first}"]
+
+    def _is_own(self, name: str) -> bool:
+        if name not in self._own:
+            folder = self._folder / name
+            self._own[name] = any(
+                (self._folder / f"{name}{suffix}").is_file() or (folder / f"__init__{suffix}").is_file()
+                for suffix in SUFFIXES
+            ) or (any(folder.glob("*.py")) and find_spec(name) is None)
+        return self._own[name]
+
+
+class DirectoryFinder:
+    """Finds the packages of plugin directories; `roots` says in which folder each of them lies."""
+
+    def __init__(self) -> None:
+        self.roots: dict[str, str] = {}
+
+    def serve(self, package: str, root: str) -> None:
+        """Find `package` in the folder `root` from now on."""
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        self.roots[package] = root
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Part of the import protocol."""
+        package = fullname.partition(".")[0]
+        if package not in self.roots:
+            return None
+        spec = PathFinder.find_spec(fullname, [self.roots[package]] if path is None else path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _PrivateLoader(fullname, spec.loader.path)
+        return spec
+
+
+finder = DirectoryFinder()

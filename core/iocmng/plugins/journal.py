@@ -1,0 +1,206 @@
+"""What was being imported or started when the process died: after a crash the culprit alone is INVALID."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from iocmng.wire import Finding, Level, Where
+
+_log = logging.getLogger("iocmng.plugins")
+_CRASHED = re.compile(r"^Current thread 0x([0-9a-fA-F]+)", re.MULTILINE)
+_FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """An instance that ended the host.
+
+    Attributes:
+        instance: Its name.
+        doing: What was under way, `import` or `start`.
+        time: When that began, seconds since 1970-01-01 UTC.
+        reason: What Python said, "" when it said nothing.
+        fingerprint: Of its plugin at that time; with another one it is innocent.
+    """
+
+    instance: str
+    doing: str
+    time: float
+    reason: str = ""
+    fingerprint: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """The same as a finding."""
+        when = time.strftime("%d/%m/%y %H:%M:%S", time.localtime(self.time))
+        text = f"the host died during the {self.doing} of {self.instance} at {when}"
+        if self.reason:
+            text += f": {self.reason}"
+        hint = f"mend the plugin, or try it again with: iocmng reset {self.instance}"
+        return Finding(Level.ERROR, "crashed-host", text, Where(key=self.instance), hint)
+
+
+class Journal:
+    """Notes on disk what is under way, and tells at the next boot who was it.
+
+    Entries are written without waiting for the disk: they outlive a crash of the process, and a power failure, of which
+    no plugin is guilty, leaves none.
+
+    Args:
+        state_dir: The host's state directory.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self._open_file = state_dir / "under-way.jsonl"
+        self._blame_file = state_dir / "blamed.json"
+        self._crash_file = state_dir / "crash.txt"
+        self._lock = threading.Lock()
+        self._under_way: dict[tuple[str, str], dict[str, Any]] = {}
+        self._blamed = _read_blamed(self._blame_file)
+        self._crash: TextIO | None = None
+        self._suspects = _read_lines(self._open_file)
+        self._report = _read_text(self._crash_file)
+        self._convict()
+
+    @property
+    def blamed(self) -> Mapping[str, Blame]:
+        """Instances that ended the host, by name."""
+        with self._lock:
+            return dict(self._blamed)
+
+    def _convict(self) -> None:
+        """Find the culprit: the one whose thread crashed; else the only one that was under way."""
+        found = _CRASHED.search(self._report)
+        guilty = [one for one in self._suspects if found and one.get("thread") == int(found[1], 16)]
+        if not guilty and not self._report and len(self._suspects) == 1:
+            guilty = self._suspects
+        reason = _FATAL.search(self._report)
+        for one in guilty[-1:]:
+            blame = Blame(
+                str(one.get("instance", "")),
+                str(one.get("doing", "")),
+                float(one.get("time", 0.0)),
+                reason[1] if reason else "",
+                str(one.get("fingerprint", "")),
+            )
+            self._blamed[blame.instance] = blame
+        if self._suspects or self._report:
+            names = ", ".join(str(one.get("instance")) for one in self._suspects) or "nothing"
+            culprit = guilty[-1].get("instance") if guilty else "none"
+            _log.error("the host died; under way: %s; blamed: %s %s", names, culprit, reason[1] if reason else "")
+        self._save()
+        self._open_file.unlink(missing_ok=True)
+        if self._report:
+            self._crash_file.replace(self._crash_file.with_name("crash-last.txt"))
+
+    def watch(self) -> None:
+        """Have Python write every thread's stack to the state directory when the process crashes."""
+        self._crash = self._crash_file.open("w", encoding="utf-8")
+        faulthandler.enable(file=self._crash, all_threads=True)
+
+    @contextmanager
+    def doing(self, what: str, instance: str, *, fingerprint: str = "") -> Iterator[None]:
+        """Note that `what` (`import` or `start`) of an instance is under way on this thread. Any thread."""
+        entry = {
+            "instance": instance,
+            "doing": what,
+            "time": time.time(),
+            "thread": threading.get_ident(),
+            "fingerprint": fingerprint,
+        }
+        with self._lock:
+            self._under_way[what, instance] = entry
+            self._write()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way.pop((what, instance), None)
+                self._write()
+
+    def _write(self) -> None:
+        try:
+            with self._open_file.open("w", encoding="utf-8") as file:
+                file.write("".join(json.dumps(entry) + "\n" for entry in self._under_way.values()))
+        except OSError as problem:
+            _log.warning("the journal cannot be written: %s", problem)
+
+    def forgive(self, instance: str) -> bool:
+        """Drop the blame of an instance (an operator's reset, a new version); say whether there was one."""
+        with self._lock:
+            if self._blamed.pop(instance, None) is None:
+                return False
+            self._save()
+            return True
+
+    def findings(self, fingerprint_of: Callable[[str], str]) -> dict[str, Finding]:
+        """A finding for each instance that is still blamed; one whose plugin has changed since is forgiven.
+
+        Args:
+            fingerprint_of: Gives the present fingerprint of an instance's plugin, "" when it has none.
+        """
+        for name, blame in self.blamed.items():
+            if blame.fingerprint and blame.fingerprint != fingerprint_of(name):
+                self.forgive(name)
+        return {name: blame.finding for name, blame in self.blamed.items()}
+
+    def _save(self) -> None:
+        scratch = self._blame_file.with_name(f".{self._blame_file.name}.{os.getpid()}")
+        plain = [
+            {name: getattr(blame, name) for name in Blame.__dataclass_fields__} for blame in self._blamed.values()
+        ]
+        try:
+            scratch.write_text(json.dumps(plain), encoding="utf-8")
+            scratch.replace(self._blame_file)
+        except OSError as problem:
+            _log.warning("what is blamed cannot be written: %s", problem)
+
+    def close(self) -> None:
+        """The process ends as it should: nothing is under way."""
+        with self._lock:
+            self._under_way.clear()
+            self._open_file.unlink(missing_ok=True)
+        if self._crash is not None:
+            faulthandler.disable()
+            self._crash.close()
+            self._crash = None
+            self._crash_file.unlink(missing_ok=True)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    entries = []
+    for line in _read_text(path).splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            entries.append(entry)
+    return entries
+
+
+def _read_blamed(path: Path) -> dict[str, Blame]:
+    try:
+        return {item["instance"]: Blame(**item) for item in json.loads(_read_text(path) or "[]")}
+    except (ValueError, TypeError, KeyError):
+        _log.warning("%s is broken; nobody is blamed", path)
+        return {}

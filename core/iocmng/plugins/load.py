@@ -1,0 +1,201 @@
+"""Importing a plugin's class into this process: what its code does is an error with its place."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+from types import ModuleType
+
+from iocmng.base import DeclarativeTask
+from iocmng.errors import IocmngError, Refused
+from iocmng.names import did_you_mean
+from iocmng.plugins.isolation import PACKAGE, finder
+from iocmng.spec import PluginRef
+from iocmng.wire import Finding, Level, Where
+
+
+class LoadFailed(IocmngError):
+    """A plugin's code cannot be imported.
+
+    Args:
+        detail: What happened.
+        where: The line of the plugin's own code that raised, when there is one.
+        trace: The traceback's text.
+    """
+
+    code = "import-failed"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        hint: str = "",
+        code: str | None = None,
+        where: Where | None = None,
+        trace: str = "",
+    ) -> None:
+        super().__init__(detail, hint=hint, code=code)
+        self.where = where or Where()
+        self.trace = trace
+
+    @property
+    def finding(self) -> Finding:
+        """The same as a finding."""
+        return Finding(Level.ERROR, self.error_code, self.detail, self.where, self.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload did: the class, and the files whose changes it took over."""
+
+    cls: type
+    changed: tuple[str, ...] = field(default=())
+
+
+def prepare(roots: Iterable[str], target: str) -> None:
+    """Make the folders of a plugin importable in this process."""
+    package = target.partition(":")[0].partition(".")[0]
+    for root in roots:
+        if package.startswith(PACKAGE):
+            finder.serve(package, root)
+        elif root not in sys.path:
+            sys.path.append(root)
+    invalidate_caches()
+
+
+def load_class(plugin: PluginRef) -> type:
+    """Import the class of a plugin; DeclarativeTask for one without a class.
+
+    Raises:
+        LoadFailed: The import raised, asked to exit, or there is no such class.
+    """
+    module_name, separator, attribute = plugin.target.partition(":")
+    if not separator:
+        return DeclarativeTask
+    module = _import(plugin, module_name.strip())
+    thing: object = module
+    for part in attribute.partition("[")[0].strip().split("."):
+        try:
+            thing = getattr(thing, part)
+        except AttributeError:
+            raise LoadFailed(
+                f"{plugin.name}: {module_name} has no {attribute!r}",
+                hint=did_you_mean(part, _classes(module)),
+                code="class-missing",
+                where=Where(module.__file__ or ""),
+            ) from None
+    if not isinstance(thing, type):
+        raise LoadFailed(
+            f"{plugin.name}: {plugin.target} is a {type(thing).__name__}, not a class",
+            hint="let the entry point name the class itself",
+            code="class-missing",
+            where=Where(module.__file__ or ""),
+        )
+    if plugin.editable:
+        _remember()
+    return thing
+
+
+def _classes(module: ModuleType) -> list[str]:
+    return [name for name, value in vars(module).items() if isinstance(value, type)]
+
+
+def _import(plugin: PluginRef, module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except SystemExit as leave:
+        text = f"{plugin.name}: importing {module} calls sys.exit({leave.code!r})"
+        hint = "put what ends the process under 'if __name__ == \"__main__\":'"
+        raise _failure(text, leave, module, hint, "import-exit") from None
+    except ModuleNotFoundError as missing:
+        text = f"{plugin.name}: importing {module} needs a module {missing.name!r} that is not installed"
+        hint = "add its distribution to the plugin's dependencies and install it"
+        raise _failure(text, missing, module, hint, "import-missing") from None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # noqa: BLE001 - a border: a module may raise anything
+        text = f"{plugin.name}: importing {module} raises {type(problem).__name__}: {problem}"
+        raise _failure(text, problem, module, "", "import-failed") from None
+
+
+def _failure(text: str, problem: BaseException, module: str, hint: str, code: str) -> LoadFailed:
+    trace = "".join(traceback.format_exception(problem))
+    frames = traceback.extract_tb(problem.__traceback__)
+    top = module.partition(".")[0]
+    own = [frame for frame in frames if top in Path(frame.filename).parts or Path(frame.filename).stem == top]
+    where = Where()
+    if isinstance(problem, SyntaxError) and problem.filename:
+        where = Where(problem.filename, problem.lineno or 0, problem.offset or 0)
+    elif own:
+        where = Where(own[-1].filename, own[-1].lineno or 0, 1)
+    return LoadFailed(text, hint=hint, code=code, where=where, trace=trace)
+
+
+def reload(plugin: PluginRef, project: str) -> Reloaded:
+    """Import the changed code of an editable installation.
+
+    All modules that come from the project are imported anew, so that none keeps objects of an old one; when
+    that fails the old ones are back.
+
+    Args:
+        plugin: The plugin.
+        project: The source folder of its editable installation.
+
+    Raises:
+        Refused: It is not an editable installation.
+        LoadFailed: The changed code cannot be imported.
+    """
+    if not plugin.editable or not project:
+        hint = f"use upgrade: iocmng upgrade {plugin.distribution}"
+        raise Refused(f"{plugin.name}: code unchanged", hint=hint)
+    changed = changed_files(project)
+    old = {name: module for name, module in sys.modules.items() if _belongs(module, project)}
+    for name, module in old.items():
+        del sys.modules[name]
+        _seen.pop(module.__file__ or "", None)
+    invalidate_caches()
+    try:
+        cls = load_class(plugin)
+    except LoadFailed:
+        for name in [name for name, module in sys.modules.items() if _belongs(module, project)]:
+            del sys.modules[name]
+        sys.modules.update(old)
+        raise
+    return Reloaded(cls, changed)
+
+
+_seen: dict[str, tuple[int, int]] = {}
+
+
+def _state(file: str) -> tuple[int, int]:
+    try:
+        stat = Path(file).stat()
+    except OSError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _remember() -> None:
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file not in _seen:
+            _seen[file] = _state(file)
+
+
+def changed_files(project: str) -> tuple[str, ...]:
+    """Files of a project that were imported into this process and look different now."""
+    files = {module.__file__ or "" for module in list(sys.modules.values()) if _belongs(module, project)}
+    return tuple(file for file in sorted(files) if _seen.get(file) != _state(file))
+
+
+def _belongs(module: object, project: str) -> bool:
+    """Whether a module's file lies in a project; an environment inside of the project is not part of it."""
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str) or getattr(module, "__name__", "").partition(".")[0] == "iocmng":
+        return False
+    path = Path(file)
+    return path.is_relative_to(project) and "site-packages" not in path.relative_to(project).parts

@@ -1,0 +1,130 @@
+"""The second step of validation as question and answer: what the probing child is asked, what it says, what is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from iocmng.plugins.candidate import has_error
+from iocmng.spec import Kind, PluginRef
+from iocmng.wire import Finding, from_plain, to_plain
+
+FILE = "verdicts.json"
+
+
+def parameters_key(parameters: Mapping[str, Any]) -> str:
+    """A short name for a set of parameters: equal for equal ones."""
+    text = json.dumps(parameters, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a child process is to find out about a plugin.
+
+    Attributes:
+        plugin: The plugin.
+        roots: Folders to import from.
+        lenient: Rules of plugin directories apply to its config.
+        host_prefix: The host's PV prefix.
+        parameters: Sets of parameters of its instances, by `parameters_key`.
+        hooks: It is a module of hooks: only the import counts.
+    """
+
+    plugin: PluginRef
+    roots: tuple[str, ...] = ()
+    lenient: bool = False
+    host_prefix: str = "PROBE"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    hooks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a child process found out.
+
+    Attributes:
+        findings: About the plugin itself.
+        kind: What its class is, None where that could not be found out.
+        class_name: The class, "" for a plugin without one.
+        schema: JSON Schema of its parameters, empty without a ParameterModel.
+        parameters: For each set of parameters what its class says about it.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    kind: Kind | None = None
+    class_name: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    def about(self, key: str) -> tuple[Finding, ...]:
+        """Everything that concerns an instance with this set of parameters."""
+        return (*self.findings, *self.parameters.get(key, ()))
+
+
+class Prober(Protocol):
+    """Asks a child process; `iocmng.host.probe.Probe` is the one."""
+
+    def ask(self, questions: Sequence[Question]) -> list[Verdict]:
+        """One verdict for each question, in their order; never raises for what a plugin does."""
+
+
+class VerdictStore:
+    """Verdicts of plugins whose files have not changed since; only good ones are kept.
+
+    Args:
+        state_dir: The host's state directory, None to keep nothing.
+    """
+
+    def __init__(self, state_dir: Path | None) -> None:
+        self._file = state_dir / FILE if state_dir else None
+        self._known: dict[str, Any] = {}
+        self._used: dict[str, Any] = {}
+        if self._file:
+            try:
+                known = json.loads(self._file.read_bytes())
+            except (OSError, ValueError):
+                known = {}
+            self._known = known if isinstance(known, dict) else {}
+
+    @staticmethod
+    def key(fingerprint: str, plugin: PluginRef, config: bytes) -> str:
+        """The name of a verdict: changes with everything it hangs on."""
+        about = f"{fingerprint}\n{plugin.name}\n{plugin.target}\n{plugin.config}\n".encode()
+        return hashlib.sha256(about + config).hexdigest()
+
+    def get(self, key: str) -> Verdict | None:
+        """The verdict of that name, None when there is none."""
+        plain = self._used.get(key) or self._known.get(key)
+        if plain is None:
+            return None
+        try:
+            verdict = from_plain(Verdict, plain)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return None
+        self._used[key] = plain
+        return verdict
+
+    def put(self, key: str, verdict: Verdict) -> None:
+        """Keep a verdict unless something is wrong: that may be gone the next time."""
+        if not has_error(verdict.findings) and not any(map(has_error, verdict.parameters.values())):
+            self._used[key] = to_plain(verdict)
+
+    def save(self) -> None:
+        """Write what was used since the start, in one step; what cannot be written is asked again next time."""
+        if self._file is None or self._used == self._known:
+            return
+        scratch = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps(self._used), encoding="utf-8")
+            scratch.replace(self._file)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+        else:
+            self._known = dict(self._used)
