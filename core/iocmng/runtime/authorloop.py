@@ -37,9 +37,11 @@ class ThreadedAuthorLoop:
         """
         loop = self._started()
         future = asyncio.run_coroutine_threadsafe(work, loop)
-        undo = leaving.subscribe(
-            lambda: loop.call_soon_threadsafe(loop.call_later, grace, future.cancel) and None
-        )
+
+        def cancel_later() -> None:
+            loop.call_soon_threadsafe(loop.call_later, grace, future.cancel)
+
+        undo = leaving.subscribe(cancel_later)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -51,7 +53,11 @@ class ThreadedAuthorLoop:
         """Wait inside a coroutine; False as soon as `leaving`."""
         loop = asyncio.get_running_loop()
         told = asyncio.Event()
-        undo = leaving.subscribe(lambda: loop.call_soon_threadsafe(told.set) and None)
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(told.set)
+
+        undo = leaving.subscribe(tell)
         try:
             await asyncio.wait_for(told.wait(), seconds)
         except TimeoutError:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any
 
+from iocmng.lifecycle import Trigger
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.outputs import Outputs
 from iocmng.runtime.panel import Panel
@@ -34,6 +36,7 @@ class Instance:
         self.enabled = spec.enabled
         self.values: dict[str, ParameterValue] = dict(spec.parameters)
         self.pending: set[str] = set()
+        self.cls: type | None = None
         self.last_error = ""
         self.last_error_time: float | None = None
         self.trace = ""
@@ -55,6 +58,12 @@ class Instance:
     def message(self) -> str:
         """What MESSAGE says, in full."""
         return self.panel.message
+
+    def effective_spec(self) -> InstanceSpec:
+        """The description with an `interval` and `timeout` that were set at run time; taken at each start."""
+        values = self.plain_values()
+        changes = {key: float(values[key]) for key in ("interval", "timeout") if key in values}
+        return replace(self.spec, **changes) if changes else self.spec
 
     def plain_values(self) -> Mapping[str, Any]:
         """Parameters without their origins."""
@@ -113,6 +122,17 @@ class Instance:
             "class_name": self.spec.class_name,
             "findings": self.findings,
         }
+
+    def apply(self, verb: Trigger, actor: Actor) -> None:
+        """Do what an operator asks.
+
+        Raises:
+            Refused: Not in this state.
+        """
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Once a second, on the watchdog's thread."""
 
     def view(self) -> InstanceView:
         """One line of the list."""

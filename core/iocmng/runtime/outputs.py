@@ -150,6 +150,12 @@ class Outputs:
                 )
                 self._shown[name] = written.value
 
+    def hold(self, reason: str) -> None:
+        """What is written from now on is INVALID until `validate`; what is shown stays as it is."""
+        with self._lock:
+            self._valid = False
+            self._reason = reason
+
     def invalidate(self, reason: str, *, paused: bool = False) -> None:
         """The instance left RUN: every output is INVALID with its last or its fail-safe value."""
         with self._lock:

@@ -21,13 +21,20 @@ Undo = Callable[[], None]
 class Put:
     """A client wrote a record: full PV name, value as the record holds it, who; `complete` ends a put with callback.
 
-    `complete` may be called from any thread, more than once, and does nothing for records without `completes`.
+    `complete` may be called from any thread, more than once, and does nothing for records without `completes`; it takes
+    such a record back to 0.
+
+    Attributes:
+        ahead: Puts to the same record that were running or waiting when this one arrived.
+        ignored: A plain put that came while another had not been completed: it changes nothing and is told only to be counted.
     """
 
     name: str
     value: Value
     actor: Actor
     complete: Callable[[], None]
+    ahead: int = 0
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class TaskInstance(Instance):
             return
         self.panel.say("initializing")
         self.run = TaskRun(
-            self.spec,
+            self.effective_spec(),
             self.load,
             values=self.plain_values(),
             outputs=self.outputs,
@@ -237,6 +237,7 @@ class TaskInstance(Instance):
         if run is not self.run or self.leaving or self.state is not State.INIT:
             return
         self._cancel("start")
+        self.cls = run.cls
         self._since = self.env.clock.monotonic()
         if self._pause_wanted:
             self._enter(next_state(self.state, Trigger.INITIALIZED_PAUSED), "paused", SUPERVISOR)

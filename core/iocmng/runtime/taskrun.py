@@ -16,13 +16,13 @@ from typing import Any, Protocol
 from iocmng.base import TaskBase, make
 from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.leaving import Leaving
-from iocmng.runtime.logs import bind_thread
 from iocmng.runtime.outputs import InstanceGone, Outputs
 from iocmng.runtime.panel import Panel
 from iocmng.runtime.parameters import build
 from iocmng.runtime.policy import Cause
 from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.schedule import Schedule
+from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import TaskRunContext
 from iocmng.spec import InstanceSpec, Mode
 
@@ -140,11 +140,7 @@ class TaskRun:
 
     def where(self) -> str:
         """The line of code in which the thread stands."""
-        frame = sys._current_frames().get(self.thread.ident or 0) if self.thread else None
-        if frame is None:
-            return "ended"
-        summary = traceback.extract_stack(frame)[-1]
-        return f"{summary.filename}:{summary.lineno} in {summary.name}"
+        return stack_line(self.thread)
 
     def say(self, text: str) -> None:
         """Show MESSAGE."""
@@ -201,22 +197,22 @@ class TaskRun:
         return result
 
     def _main(self) -> None:
-        with bind_thread(self.spec.name):
-            author: TaskBase | None = None
-            try:
-                self.cls = self._load()
-                self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
-                author = make(self.cls, self._context)
-                self._call(author.initialize)
-                self._author = author
-                self._owner.initialized(self)
-                self._run(author)
-            except InstanceGone as gone:
-                self._logger.warning("%s", gone)
-            except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
-                self._fail(error)
-            finally:
-                self._finish()
+        undo = bind_thread(self.spec.name)
+        try:
+            self.cls = self._load()
+            self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
+            author: TaskBase = make(self.cls, self._context)
+            self._call(author.initialize)
+            self._author = author
+            self._owner.initialized(self)
+            self._run(author)
+        except InstanceGone as gone:
+            self._logger.warning("%s", gone)
+        except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
+            self._fail(error)
+        finally:
+            self._finish()
+            undo()
 
     def _fail(self, error: BaseException) -> None:
         if self.leaving and isinstance(error, asyncio.CancelledError):
@@ -378,3 +374,15 @@ def describe(error: BaseException) -> str:
     """An exception in one line, its kind first."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def stack_line(thread: threading.Thread | None) -> str:
+    """The line of code in which a thread stands, "ended" when it has."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None and thread.is_alive() else None
+    if frame is None:
+        return "ended"
+    innermost = frame
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(("iocmng.", "threading")):
+        frame = frame.f_back
+    stands = frame or innermost
+    return f"{stands.f_code.co_filename}:{stands.f_lineno} in {stands.f_code.co_name}"

@@ -1,0 +1,70 @@
+"""What the world sees of PVs and instances, made from records and runtime objects."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from iocmng.runtime.instance import Instance
+from iocmng.runtime.ports import Record, RecordPort
+from iocmng.runtime.task import TaskInstance
+from iocmng.spec import RecordSpec
+from iocmng.wire import InstanceDetail, ParameterView, PortView, PvView
+
+
+def pv_view(spec: RecordSpec, record: Record) -> PvView:
+    """A PV with what it shows now."""
+    reading = record.read()
+    value: Any = reading.value
+    return PvView(
+        name=spec.name,
+        type=spec.type.value,
+        record_type=spec.record_type,
+        value=value.tolist() if hasattr(value, "tolist") else value,
+        severity=reading.severity.name,
+        status=reading.status.name,
+        message=reading.message,
+        timestamp=reading.timestamp,
+        writable=spec.writable,
+        unit=spec.unit,
+        description=spec.description,
+        labels=spec.labels,
+    )
+
+
+def task_detail(
+    instance: Instance, records: RecordPort, parameters: tuple[ParameterView, ...]
+) -> InstanceDetail:
+    """Everything of one instance."""
+    spec = instance.spec
+
+    def show(record: RecordSpec) -> PvView:
+        return pv_view(record, records.record(record.name))
+
+    more: dict[str, Any] = {}
+    if isinstance(instance, TaskInstance):
+        more = {
+            "metrics": dict(instance.counters.metrics),
+            "health": instance.degraded,
+            "last_duration": instance.counters.last_duration,
+            "abandoned": tuple(run.where() for run in instance.abandoned if run.alive),
+            "allowed": instance.allowed(),
+        }
+    return InstanceDetail(
+        view=instance.view(),
+        parameters=parameters,
+        ports=tuple(
+            PortView(name=port.name, direction=port.direction.value, pv=show(port.record)) for port in spec.ports
+        ),
+        defaults=tuple(show(record) for record in spec.defaults.values()),
+        supervision=asdict(spec.supervision),
+        last_error=instance.last_error,
+        last_error_time=instance.last_error_time,
+        traceback=instance.trace,
+        history=tuple(instance.history),
+        refused_writes=instance.outputs.refused,
+        depends_on=spec.supervision.depends_on,
+        config=spec.plugin.config,
+        module=spec.plugin.target,
+        **more,
+    )
