@@ -1,0 +1,47 @@
+"""The access-security file of this host: the site's rules, or values writable and other fields not, and the group of what clients never write."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from iocmng.errors import RecordError
+from iocmng.ioc.dbtext import READ_ONLY_GROUP
+
+_DEFAULT = """\
+ASG(DEFAULT) {
+    RULE(1, READ)
+    RULE(0, WRITE, TRAPWRITE)
+}
+"""
+_READ_ONLY = f"""\
+ASG({READ_ONLY_GROUP}) {{
+    RULE(1, READ)
+}}
+"""
+_COMMENT = re.compile(r"#[^\n]*")
+_GROUP = re.compile(r'\bASG\s*\(\s*"?([^)"\s]+)"?\s*\)')
+
+
+def access_text(site_file: Path | None) -> str:
+    """Return the rules to load.
+
+    Raises:
+        RecordError: The site's file cannot be read, or defines the host's own group.
+    """
+    if site_file is None:
+        return _DEFAULT + _READ_ONLY
+    try:
+        text = site_file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"access-security file {site_file} cannot be read: {error}",
+                          hint="correct `access_security` in the site file") from error  # fmt: skip
+    if READ_ONLY_GROUP in access_groups(text):
+        raise RecordError(f"access-security file {site_file} defines the group {READ_ONLY_GROUP}, which belongs to the host",
+                          hint="name the site's group otherwise")  # fmt: skip
+    return text + ("" if text.endswith("\n") else "\n") + _READ_ONLY
+
+
+def access_groups(text: str) -> frozenset[str]:
+    """Return the access security groups that rules define; EPICS lets anyone write what is in any other."""
+    return frozenset(_GROUP.findall(_COMMENT.sub("", text)))

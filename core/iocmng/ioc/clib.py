@@ -1,0 +1,132 @@
+"""The functions of EPICS' C libraries that this process calls, each with its argument and result types."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    PYFUNCTYPE,
+    c_char_p,
+    c_int,
+    c_long,
+    c_short,
+    c_uint,
+    c_ushort,
+    c_void_p,
+)
+from pathlib import Path
+from typing import Any
+
+import softioc
+from epicscorelibs.ioc import Com, dbCore, pdbbase
+
+from iocmng.errors import RecordError
+
+DBD = Path(__file__).with_name("iocmng.dbd")
+_ADDRESS_ROOM = 64
+
+
+class DbAddr(ctypes.Structure):
+    """What EPICS calls DBADDR: where a field of a record lies and what it holds."""
+
+    _fields_ = [
+        ("record", c_void_p),
+        ("field", c_void_p),
+        ("description", c_void_p),
+        ("elements", c_long),
+        ("field_type", c_short),
+        ("field_size", c_short),
+        ("special", c_short),
+        ("request_type", c_short),
+    ]
+
+
+def _function(name: str, result: Any, *arguments: Any, library: Any = dbCore) -> Callable[..., Any]:
+    function: Callable[..., Any] = CFUNCTYPE(result, *arguments)((name, library))
+    return function
+
+
+def _brief_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    """A function that never waits for Python: called without letting the GIL go, because a record lock is held."""
+    function: Callable[..., Any] = PYFUNCTYPE(result, *arguments)((name, dbCore))
+    return function
+
+
+WriteSupport = CFUNCTYPE(c_long, c_void_p)
+
+
+class DeviceSupport(ctypes.Structure):
+    """A device support table; `ao` has one entry more than the others, which none of ours fills."""
+
+    _fields_ = [
+        ("number", c_long),
+        ("report", c_void_p),
+        ("init", c_void_p),
+        ("init_record", c_void_p),
+        ("get_ioint_info", c_void_p),
+        ("write", WriteSupport),
+        ("special_linconv", c_void_p),
+    ]
+
+
+class Channel(ctypes.Structure):
+    """The start of a dbChannel: its name and where it points."""
+
+    _fields_ = [("name", c_char_p), ("address", DbAddr)]
+
+
+class TrapMessage(ctypes.Structure):
+    """What a listener for writes is handed: the start of `asTrapWriteMessage`."""
+
+    _fields_ = [
+        ("user", c_char_p),
+        ("host", c_char_p),
+        ("channel", c_void_p),
+        ("private", c_void_p),
+        ("request_type", c_int),
+        ("elements", c_int),
+        ("data", c_void_p),
+    ]
+
+
+TrapListener = CFUNCTYPE(None, POINTER(TrapMessage), c_int)
+
+load_database = _function("dbLoadDatabase", c_int, c_char_p, c_char_p, c_char_p)
+put_field = _function("dbPutField", c_long, c_void_p, c_short, c_void_p, c_long)
+get_field = _function("dbGetField", c_long, c_void_p, c_short, c_void_p, c_void_p, c_void_p, c_void_p)
+name_to_address = _function("dbNameToAddr", c_long, c_char_p, c_void_p)
+post_events = _brief_function("db_post_events", c_int, c_void_p, c_void_p, c_uint)
+reset_alarms = _brief_function("recGblResetAlarms", c_ushort, c_void_p)
+get_time_stamp = _brief_function("recGblGetTimeStamp", None, c_void_p)
+add_device_support = _function("registryDeviceSupportAdd", c_int, c_char_p, c_void_p)
+register_drivers = _function("registerAllRecordDeviceDrivers", c_int, c_void_p)
+set_callback_queue = _function("callbackSetQueueSize", c_int, c_int)
+build = _function("iocBuild", c_int)
+run = _function("iocRun", c_int)
+set_access_file = _function("asSetFilename", c_int, c_char_p)
+listen_to_writes = _function("asTrapWriteRegisterListener", c_void_p, TrapListener, library=Com)
+flush_messages = _function("errlogFlush", None, library=Com)
+get_env = _function("getenv", c_char_p, c_char_p, library=ctypes.CDLL(None))
+init_entry = _function("dbInitEntry", None, c_void_p, c_void_p)
+finish_entry = _function("dbFinishEntry", None, c_void_p)
+find_record = _function("dbFindRecord", c_long, c_void_p, c_char_p)
+delete_record = _function("dbDeleteRecord", c_long, c_void_p)
+
+check_client_ip = c_int.in_dll(Com, "asCheckClientIP")
+
+DATABASE = pdbbase
+VERSION: str = softioc.__version__
+
+
+def address_of(name: str) -> DbAddr:
+    """Return where a record's value, or the field of `RECORD.FIELD`, lies.
+
+    Raises:
+        RecordError: EPICS knows no such record or field.
+    """
+    room = ctypes.create_string_buffer(_ADDRESS_ROOM)
+    if name_to_address(name.encode(), room):
+        raise RecordError(f"EPICS has no record or field {name}")
+    return DbAddr.from_buffer(room)

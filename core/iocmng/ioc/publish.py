@@ -1,0 +1,210 @@
+"""Records of this process: publishing a value with its quality in one call into EPICS, and reading what is shown."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from math import isfinite
+from time import time_ns
+from typing import Any
+
+from iocmng.errors import RecordError
+from iocmng.ioc import clib
+from iocmng.ioc.dbtext import SEEDED_TYPES
+from iocmng.ioc.layout import (
+    ALARM,
+    CHAR,
+    EPICS_EPOCH,
+    POINTER,
+    STRING,
+    STRING_SIZE,
+    TIME,
+    ULONG,
+    Layout,
+    coding_of,
+    layout_of,
+    memory_of,
+    text_bytes,
+)
+from iocmng.spec import RecordSpec
+from iocmng.values import Reading, Severity, Status, Value
+
+_OPTIONS = 0x01 | 0x02 | 0x10
+_STATUS_AT, _MESSAGE_AT, _TIME_AT, _VALUE_AT = 0, 8, 48, 56
+_SECOND = 1_000_000_000
+_SEVERITIES = tuple(Severity)
+_STATUSES = tuple(Status)
+_pack_time = TIME.pack_into
+_pack_alarm = ALARM.pack_into
+_put = clib.put_field
+_epoch = EPICS_EPOCH
+
+
+class ServedRecord:
+    """A record of this process; where it lies is looked up at its first use after the records are served."""
+
+    __slots__ = (
+        "_address",
+        "_coding",
+        "_count",
+        "_is_served",
+        "_layout",
+        "_long_address",
+        "_memory",
+        "_room",
+        "spec",
+    )
+
+    def __init__(self, spec: RecordSpec, is_served: Callable[[], bool]) -> None:
+        self.spec = spec
+        self._is_served = is_served
+        self._address = 0
+        self._long_address = 0
+
+    def bind(self) -> int:
+        """Look the record up in EPICS' memory, and return the address of its DBADDR.
+
+        Raises:
+            RecordError: Records are not served yet, or EPICS does not know this one.
+        """
+        if not self._is_served():
+            raise RecordError(f"{self.spec.name}: records are not served yet", hint="start the port first")
+        return self.locate()
+
+    def locate(self) -> int:
+        """Do as `bind`, before records are served too."""
+        where = clib.address_of(self.spec.name)
+        self._layout: Layout = layout_of(self.spec.record_type)
+        self._coding = coding_of(self.spec)
+        self._memory = memory_of(where.record, self._layout.size)
+        self._count = max(1, where.elements)
+        self._room: Any = where
+        if self.spec.record_type in ("lsi", "lso"):
+            long_form = clib.address_of(f"{self.spec.name}.VAL$")
+            self._long_address = ctypes.addressof(long_form)
+            self._room = (where, long_form)
+        self._address = ctypes.addressof(where)
+        return self._address
+
+    def seed(self, value: Value, timestamp: float) -> None:
+        """Put the first value into the record's memory, before clients are served; a writable one is valid from `timestamp`."""
+        if not self._address:
+            self.locate()
+        if self.spec.record_type in SEEDED_TYPES:
+            self._seed_memory(value)
+        if self.spec.writable:
+            TIME.pack_into(
+                self._memory, self._layout.time, int(timestamp) - EPICS_EPOCH, int(timestamp % 1 * _SECOND)
+            )
+
+    def _seed_memory(self, value: Value) -> None:
+        data, count = self._coding.encode(value)
+        memory, layout = self._memory, self._layout
+        if self.spec.record_type == "waveform":
+            ctypes.memmove(POINTER.unpack_from(memory, layout.array)[0], data, count * self._coding.width)
+            ULONG.pack_into(memory, layout.array_length, count)
+            return
+        for at in (layout.value, layout.old_text):
+            ctypes.memmove(POINTER.unpack_from(memory, at)[0], data + b"\0", len(data) + 1)
+        for at in (layout.text_length, layout.old_text_length):
+            ULONG.pack_into(memory, at, len(data) + 1)
+
+    @property
+    def memory_address(self) -> int:
+        """Where the record itself lies."""
+        return int(clib.DbAddr.from_address(self._address).record)
+
+    def read(self) -> Reading:
+        """Return what the record shows now; before records are served an INVALID reading that is not connected."""
+        if not self._address and not self._is_served():
+            return Reading(self.spec.value, Severity.INVALID, Status.UDF, 0.0, connected=False)
+        address = self._address or self.bind()
+        coding = self._coding
+        if self._long_address:
+            address, code, count, width = self._long_address, CHAR, self.spec.length + 1, 1
+        else:
+            code, count, width = coding.code, self._count, coding.width
+        room = ctypes.create_string_buffer(_VALUE_AT + count * width)
+        options, elements = ctypes.c_long(_OPTIONS), ctypes.c_long(count)
+        if clib.get_field(address, code, room, ctypes.byref(options), ctypes.byref(elements), None):
+            raise RecordError(f"{self.spec.name}: EPICS could not read it")
+        view = memoryview(room)
+        status, severity, message = (
+            int(room.raw[0]) | room.raw[1] << 8,
+            room.raw[2],
+            room.raw[_MESSAGE_AT:_TIME_AT],
+        )
+        seconds, nanoseconds = TIME.unpack_from(view, _TIME_AT)
+        many = (
+            elements.value
+            if self.spec.record_type == "waveform" or self._long_address
+            else width
+            if code == STRING
+            else 1
+        )
+        return Reading(
+            coding.decode(view, _VALUE_AT, many),
+            _SEVERITIES[severity],
+            _STATUSES[status],
+            seconds + EPICS_EPOCH + nanoseconds / _SECOND,
+            True,
+            message.split(b"\0", 1)[0].decode(errors="replace"),
+        )
+
+    def publish(
+        self,
+        value: Value,
+        severity: Severity = Severity.NO_ALARM,
+        status: Status = Status.NO_ALARM,
+        reason: str = "",
+        timestamp: float | None = None,
+    ) -> None:
+        """Refuse: clients own this record's value.
+
+        Raises:
+            RecordError: Always; `NativeRecord` overrides it.
+        """
+        raise RecordError(
+            f"{self.spec.name}: clients may write it, so it is not published", hint="use assign()"
+        )
+
+    def assign(self, value: Value) -> None:
+        """Refuse: clients may not write this record.
+
+        Raises:
+            RecordError: Always; `WritableRecord` overrides it.
+        """
+        raise RecordError(
+            f"{self.spec.name}: clients may not write it, so it is not assigned", hint="use publish()"
+        )
+
+
+class NativeRecord(ServedRecord):
+    """A record that only its task writes: severity, reason and time go into its memory, then one put processes it."""
+
+    __slots__ = ()
+
+    def publish(
+        self,
+        value: Value,
+        severity: Severity = Severity.NO_ALARM,
+        status: Status = Status.NO_ALARM,
+        reason: str = "",
+        timestamp: float | None = None,
+    ) -> None:
+        """Write value, quality and time in one step (see `iocmng.runtime.ports.Record.publish`)."""
+        address = self._address or self.bind()
+        layout = self._layout
+        memory = self._memory
+        nanoseconds = time_ns() if timestamp is None else int(timestamp * _SECOND)
+        seconds, rest = divmod(nanoseconds, _SECOND)
+        _pack_time(memory, layout.time, max(0, seconds - _epoch), rest)
+        if value.__class__ is float and not isfinite(value) and severity < Severity.INVALID:
+            severity, status, reason = Severity.INVALID, Status.UDF, reason or f"value is {value}"
+        if severity:
+            message = text_bytes(reason, STRING_SIZE - 1) if reason else b""
+            _pack_alarm(memory, layout.new_alarm, status or Status.SOFT, severity, message)
+        coding = self._coding
+        data, count = coding.encode(value)
+        if _put(address, coding.code, data, count):
+            raise RecordError(f"{self.spec.name}: EPICS refused the value {value!r}")

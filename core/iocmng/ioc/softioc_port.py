@@ -1,0 +1,258 @@
+"""The records of this process through softioc: loaded from `.db` text, served on CA and PVA until the process ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pvxslibs.path  # type: ignore[import-untyped]
+from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
+
+from iocmng.errors import RecordError
+from iocmng.ioc import clib
+from iocmng.ioc.access import access_groups, access_text
+from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
+from iocmng.ioc.messages import captured_messages
+from iocmng.ioc.publish import NativeRecord, ServedRecord
+from iocmng.ioc.trace import Arrival, WriteListener
+from iocmng.ioc.writable import WritableRecord, add_device_support
+from iocmng.runtime.ports import Endpoints, Put, Trace, Undo
+from iocmng.spec import RecordSpec
+from iocmng.values import Value
+from iocmng.wire import Actor
+
+_log = logging.getLogger("iocmng.ioc")
+_CALLBACK_QUEUE = 20_000
+_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+_made = threading.Lock()
+
+
+class SoftIoc:
+    """The one port of a process (see `iocmng.runtime.ports.RecordPort`).
+
+    Args:
+        state_dir: Where generated files go; made with mode 0700.
+        loop: The loop on whose thread handlers are called.
+        access_security: The site's access-security file, None for the host's default rules.
+        pva: Serve PV Access beside Channel Access.
+
+    Raises:
+        RecordError: The access-security file cannot be used, or this process has had a port already.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        loop: asyncio.AbstractEventLoop,
+        access_security: Path | None = None,
+        pva: bool = True,
+    ) -> None:
+        if not _made.acquire(blocking=False):
+            raise RecordError("EPICS serves one set of records in a process, and this one has it already")
+        self._directory = state_dir / "ioc"
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._loop = loop
+        self._pva = pva
+        self._served = False
+        self._access = access_text(access_security)
+        self._groups = access_groups(self._access)
+        self._records: dict[str, ServedRecord] = {}
+        self._sources: dict[str, str] = {}
+        self._put_handlers: dict[str, tuple[Callable[[Put], None], ...]] = {}
+        self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
+        self._pending: deque[Callable[[], None]] = deque()
+        self._completing: dict[int, WritableRecord] = {}
+        self._listener = WriteListener(self._ended, self._ignored, self._completing)
+        add_device_support()
+
+    def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
+        """Make the records of one instance; see `RecordPort.load`.
+
+        Raises:
+            RecordError: EPICS refused one, with its complaint; none of this call's records exist then.
+        """
+        specs = tuple(specs)
+        if self._served:
+            raise RecordError(f"{source}: EPICS makes no records while it serves", hint="load before start")
+        records: dict[str, ServedRecord] = {}
+        for spec in specs:
+            if spec.name in records or spec.name in self._records:
+                raise RecordError(
+                    f"record {spec.name} of {source} exists already, in {self._sources.get(spec.name, source)}"
+                )
+            if spec.access and spec.access not in self._groups:
+                raise RecordError(f"record {spec.name}: no access-security group {spec.access!r}",
+                                  hint=f"defined: {', '.join(sorted(self._groups))}")  # fmt: skip
+            records[spec.name] = self._make(spec)
+        path = self._directory / f"{_FILE_NAME.sub('_', source)}.db"
+        path.write_text(database_text(specs))
+        with captured_messages() as messages:
+            failed = clib.load_database(str(path).encode(), None, None)
+        if failed:
+            for name in records:
+                _delete(name)
+            raise RecordError(f"EPICS refused the records of {source}: {messages()}", hint=f"see {path}")
+        self._records.update(records)
+        self._sources.update(dict.fromkeys(records, source))
+
+    def _make(self, spec: RecordSpec) -> ServedRecord:
+        if spec.writable:
+            return WritableRecord(spec, self._is_served, self._deliver)
+        return NativeRecord(spec, self._is_served)
+
+    def _is_served(self) -> bool:
+        return self._served
+
+    def start(self) -> Endpoints:
+        """Serve all loaded records; takes half a second in which other threads run. See `RecordPort.start`.
+
+        Raises:
+            RecordError: EPICS refused to start.
+        """
+        access = self._directory / "access.acf"
+        access.write_text(self._access)
+        os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
+        clib.set_callback_queue(_CALLBACK_QUEUE)
+        clib.set_access_file(str(access.resolve()).encode())
+        clib.check_client_ip.value = 1
+        if self._pva:
+            self._add_pva()
+        with captured_messages() as messages:
+            failed = clib.build()
+            if not failed:
+                self._prepare()
+                failed = clib.run()
+        if failed:
+            raise RecordError(
+                f"EPICS did not start: {messages() or f'status {failed}'}", hint=f"rules are in {access}"
+            )
+        self._listener.listen()
+        self._served = True
+        return Endpoints(_port("RSRV_SERVER_PORT"), _port("PVAS_SERVER_PORT") if self._pva else 0)
+
+    def _add_pva(self) -> None:
+        if clib.load_database(b"pvxsIoc.dbd", pvxslibs.path.dbd_path.encode(), None):
+            raise RecordError(f"EPICS cannot read pvxsIoc.dbd in {pvxslibs.path.dbd_path}")
+        ctypes.CDLL(find_dso("pvxslibs.lib.pvxsIoc"), ctypes.RTLD_GLOBAL)
+        if clib.register_drivers(clib.DATABASE):
+            raise RecordError("EPICS cannot register the PVA server")
+
+    def _prepare(self) -> None:
+        """Bind what clients write and put first values where `.db` text cannot, before any client sees a record."""
+        now = time()
+        for record in self._records.values():
+            spec = record.spec
+            if isinstance(record, WritableRecord):
+                record.locate()
+                if spec.completes:
+                    self._completing[record.record_address] = record
+            if spec.value is not None and (spec.writable or spec.record_type in SEEDED_TYPES):
+                record.seed(spec.value, now)
+
+    def record(self, name: str) -> ServedRecord:
+        """The record of a full PV name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._records[name]
+
+    def on_put(self, name: str, handler: Callable[[Put], None]) -> Undo:
+        """Call `handler` for each client put to a writable record; see `RecordPort.on_put`.
+
+        Raises:
+            KeyError: There is no such record.
+            RecordError: Clients may not write it.
+        """
+        if not self._records[name].spec.writable:
+            raise RecordError(f"{name}: clients may not write it, so no put will come")
+        self._put_handlers[name] = (*self._put_handlers.get(name, ()), handler)
+
+        def undo() -> None:
+            self._put_handlers[name] = tuple(
+                known for known in self._put_handlers[name] if known is not handler
+            )
+
+        return undo
+
+    def on_trace(self, handler: Callable[[Trace], None]) -> Undo:
+        """Call `handler` on the loop's thread for every client put; see `RecordPort.on_trace`."""
+        self._trace_handlers = (*self._trace_handlers, handler)
+
+        def undo() -> None:
+            self._trace_handlers = tuple(known for known in self._trace_handlers if known is not handler)
+
+        return undo
+
+    def _deliver(self, record: WritableRecord, value: Value, complete: Callable[[], None]) -> None:
+        arrival = self._listener.take(record.record_address)
+        actor = arrival.actor if arrival else Actor(via="pv")
+        self._call_soon(
+            self._hand_on, Put(record.spec.name, value, actor, complete, arrival.ahead if arrival else 0)
+        )
+
+    def _ignored(self, arrival: Arrival) -> None:
+        name = self._completing[arrival.record].spec.name
+        self._call_soon(self._hand_on, Put(name, True, arrival.actor, _nothing, arrival.ahead, ignored=True))
+
+    def _ended(self, trace: Trace) -> None:
+        if self._trace_handlers:
+            self._call_soon(self._hand_trace_on, trace)
+
+    def _call_soon(self, function: Callable[[Any], None], argument: Any) -> None:
+        self._pending.append(lambda: function(argument))
+        if len(self._pending) == 1:
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:
+                _log.debug("a put came after the loop had closed")
+
+    def _drain(self) -> None:
+        while self._pending:
+            call = self._pending[0]
+            call()
+            self._pending.popleft()
+
+    def _hand_on(self, put: Put) -> None:
+        handlers = self._put_handlers.get(put.name, ())
+        if not handlers:
+            put.complete()
+        for handler in handlers:
+            _guarded(handler, put)
+
+    def _hand_trace_on(self, trace: Trace) -> None:
+        for handler in self._trace_handlers:
+            _guarded(handler, trace)
+
+
+def _guarded(handler: Callable[[Any], None], argument: Any) -> None:
+    try:
+        handler(argument)
+    except Exception:  # noqa: BLE001 - a border: one handler's fault must not keep later puts from the others
+        _log.exception("handler %r failed on %r", handler, argument)
+
+
+def _nothing() -> None:
+    """End a put that has ended already."""
+
+
+def _delete(name: str) -> None:
+    entry = ctypes.create_string_buffer(256)
+    clib.init_entry(clib.DATABASE, entry)
+    if not clib.find_record(entry, name.encode()):
+        clib.delete_record(entry)
+    clib.finish_entry(entry)
+
+
+def _port(variable: str) -> int:
+    return int(clib.get_env(variable.encode()) or 0)

@@ -1,0 +1,165 @@
+"""Records that clients write: device support in Python that hands each put on, once."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+
+from softioc.imports import create_callback_capsule
+from softioc.imports import signal_processing_complete as _complete_later
+
+from iocmng.errors import RecordError
+from iocmng.ioc import clib
+from iocmng.ioc.layout import POINTER, ULONG, USHORT, memory_of
+from iocmng.ioc.publish import ServedRecord
+from iocmng.spec import RecordSpec
+from iocmng.values import PortType, Value
+
+_ACCEPTED, _REFUSED = 0, -1
+_DBE_VALUE_LOG = 0x01 | 0x02
+
+Delivery = Callable[["WritableRecord", Value, Callable[[], None]], None]
+
+_by_address: dict[int, WritableRecord] = {}
+_assigning: set[int] = set()
+
+
+class WritableRecord(ServedRecord):
+    """A record that clients write; its device support runs under the record's lock and only notes the put."""
+
+    __slots__ = ("_accepted", "_capsule", "_deliver", "_run", "record_address")
+
+    def __init__(self, spec: RecordSpec, is_served: Callable[[], bool], deliver: Delivery) -> None:
+        super().__init__(spec, is_served)
+        if spec.completes and spec.record_type != "bo":
+            raise RecordError(f"{spec.name}: only a bo record can complete puts, not {spec.record_type}")
+        self._deliver = deliver
+        self._run: object | None = None
+        self._accepted = 0
+        self.record_address = 0
+
+    def locate(self) -> int:
+        """Look the record up, and bind it to its device support."""
+        address = super().locate()
+        self.record_address = self.memory_address
+        if self.spec.type in (PortType.ENUM, PortType.BOOL):
+            (self._accepted,) = USHORT.unpack_from(self._memory, self._layout.value)
+        if self.spec.completes:
+            self._capsule = create_callback_capsule()
+        _by_address[self.record_address] = self
+        return address
+
+    @property
+    def running(self) -> bool:
+        """Whether a put has not been completed yet."""
+        return self._run is not None
+
+    def assign(self, value: Value) -> None:
+        """Set the value from inside: subscribers see it, the handler is not called. Any thread.
+
+        Raises:
+            RecordError: EPICS refuses the value.
+        """
+        address = self._address or self.bind()
+        data, count = self._coding.encode(value)
+        thread = threading.get_ident()
+        _assigning.add(thread)
+        try:
+            refused = clib.put_field(address, self._coding.code, data, count)
+        finally:
+            _assigning.discard(thread)
+        if refused:
+            raise RecordError(f"{self.spec.name}: EPICS refused the value {value!r}")
+
+    def written(self) -> int:
+        """Take note of a put, called by EPICS under the record's lock; return what device support has to."""
+        memory, layout = self._memory, self._layout
+        if memory[layout.active]:
+            self._end()
+            return _ACCEPTED
+        if self.spec.type in (PortType.ENUM, PortType.BOOL) and not self._accepts():
+            return _REFUSED
+        if threading.get_ident() in _assigning:
+            return _ACCEPTED
+        value = self._value()
+        if not (self.spec.completes and value):
+            self._deliver(self, value, _nothing)
+            return _ACCEPTED
+        run = self._run = object()
+        # A record that stays active posts nothing by itself: subscribers have to see that it was put.
+        clib.get_time_stamp(self.record_address)
+        mask = clib.reset_alarms(self.record_address) | _DBE_VALUE_LOG
+        clib.post_events(self.record_address, self.record_address + layout.value, mask)
+        USHORT.pack_into(memory, layout.last_monitored, self._accepted)
+        memory[layout.active] = 1
+        self._deliver(self, value, lambda: self._complete(run))
+        return _ACCEPTED
+
+    def _accepts(self) -> bool:
+        (index,) = USHORT.unpack_from(self._memory, self._layout.value)
+        states = 2 if self.spec.type is PortType.BOOL else len(self.spec.labels) or 16
+        if index >= states:
+            USHORT.pack_into(self._memory, self._layout.value, self._accepted)
+            return False
+        self._accepted = index
+        return True
+
+    def _complete(self, run: object) -> None:
+        """End the put that began `run`: the record shows 0 again, and a put with callback is answered."""
+        if self._run is not run:
+            return
+        self._run = None
+        _complete_later(_Active(self.record_address), self._capsule)
+
+    def _end(self) -> None:
+        self._accepted = 0
+        USHORT.pack_into(self._memory, self._layout.value, 0)
+        self._memory[self._layout.process_again] = 0
+
+    def _value(self) -> Value:
+        memory, layout, width = self._memory, self._layout, self._coding.width
+        room: Any = memory
+        start, count = layout.value, width
+        if self.spec.record_type == "waveform":
+            (count,) = ULONG.unpack_from(memory, layout.array_length)
+            room, start = memory_of(POINTER.unpack_from(memory, layout.array)[0], max(1, count * width)), 0
+        elif self.spec.record_type == "lso":
+            room, start = memory_of(POINTER.unpack_from(memory, layout.value)[0], width), 0
+        return cast(Value, self._coding.decode(room, start, count))
+
+
+class _Active:
+    """A record whose processing ends, as softioc wants to see it."""
+
+    class _Pointer:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+    PRIO = 0
+
+    def __init__(self, address: int) -> None:
+        self.record = self._Pointer(address)
+
+
+def _nothing() -> None:
+    """End a put that nobody waits for."""
+
+
+def _written(record: int) -> int:
+    found = _by_address.get(record)
+    return found.written() if found else _ACCEPTED
+
+
+_write = clib.WriteSupport(_written)
+_table = clib.DeviceSupport(number=6, write=_write)
+_TYPES = ("ao", "longout", "int64out", "bo", "mbbo", "stringout", "lso", "waveform")
+
+
+def add_device_support() -> None:
+    """Make our device support known to EPICS: one table for every record type, kept while the process lives."""
+    for record_type in _TYPES:
+        clib.add_device_support(f"devIocmng_{record_type}".encode(), ctypes.addressof(_table))
+    if clib.load_database(str(clib.DBD).encode(), None, None):
+        raise RecordError(f"EPICS cannot read {clib.DBD}")
