@@ -26,8 +26,8 @@ class Alarm(Strict):
     severity: SeverityWord | dict[str, SeverityWord] | None = Field(
         default=None,
         description=(
-            "One severity for all given limits, or a mapping: limit → severity for numbers (default: lolo and "
-            "hihi MAJOR, low and high MINOR), state name → severity for bool and enum."
+            "One severity for all given limits, or a mapping: limit → severity for numbers (default: lolo "
+            "and hihi MAJOR, low and high MINOR), state name → severity for bool and enum."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Turn what an author writes into what a record holds, when that loses nothing; say port, type and value when not."""
+"""Turn what an author writes into what a record holds when nothing is lost; else say port, type and value."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _NARROW = frozenset({"longin", "longout"})
 
 
 def convert(record: RecordSpec, value: object) -> Value:
-    """Return `value` as `record` holds it: float, int, bool, str, index of an enum, or a numpy array of its element type.
+    """Return `value` as `record` holds it: float, int, bool, str, index of an enum, or a numpy array.
 
-    Accepted is what converts without loss: numpy scalars and arrays, bool and int for a float, a whole float for an
-    int, 0 and 1 for a bool, a label for an enum or bool. NaN and infinities stay floats. Arrays are copied; float64
-    elements are rounded to a float32 array.
+    Accepted is what converts without loss: numpy scalars and arrays, bool and int for a float, a whole float
+    for an int, 0 and 1 for a bool, a label for an enum or bool. NaN and infinities stay floats. Arrays are
+    copied; float64 elements are rounded to a float32 array.
 
     Raises:
         TypeError: None, or a type that cannot become the record's.
-        ValueError: A value that does not fit: out of range, unknown label, text or array too long, a fraction for an int.
+        ValueError: A value that does not fit: out of range, unknown label, text or array too long, a fraction
+            for an int.
     """
     return _CONVERTERS[record.type](record, value)
 
@@ -97,7 +98,9 @@ def _int(record: RecordSpec, value: object) -> Value:
     whole = value if type(value) is int else _whole(record, value)
     limit = _INT32 if record.record_type in _NARROW else _INT64
     if not -limit <= whole < limit:
-        raise _misfit(record, value, f"does not fit the {32 if limit == _INT32 else 64} bits of {record.record_type}")
+        raise _misfit(
+            record, value, f"does not fit the {32 if limit == _INT32 else 64} bits of {record.record_type}"
+        )
     return whole
 
 
@@ -151,7 +154,9 @@ def _fitting(record: RecordSpec, text: str, longest: int) -> str:
 def _array(record: RecordSpec, value: object) -> Value:
     import numpy as np
 
-    if isinstance(value, (str, bytes)) or not (isinstance(value, (Sequence, np.ndarray)) or hasattr(value, "__array__")):
+    if isinstance(value, (str, bytes)) or not (
+        isinstance(value, (Sequence, np.ndarray)) or hasattr(value, "__array__")
+    ):
         raise _wrong_type(record, value)
     try:
         given: Any = np.asarray(value)

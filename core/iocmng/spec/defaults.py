@@ -17,7 +17,25 @@ SHORT_TEXT = 39
 INVALID_LABEL = State.INVALID.name
 
 STATE_SEVERITY_FIELDS = tuple(
-    f"{state}SV" for state in ("ZR", "ON", "TW", "TH", "FR", "FV", "SX", "SV", "EI", "NI", "TE", "EL", "TV", "TT", "FT", "FF")
+    f"{state}SV"
+    for state in (
+        "ZR",
+        "ON",
+        "TW",
+        "TH",
+        "FR",
+        "FV",
+        "SX",
+        "SV",
+        "EI",
+        "NI",
+        "TE",
+        "EL",
+        "TV",
+        "TT",
+        "FT",
+        "FF",
+    )
 )
 """Severity fields of mbbi and mbbo, in the order of the states."""
 
@@ -25,10 +43,12 @@ Template = Mapping[str, Any]
 """A RecordSpec's arguments without its name."""
 
 
-def _bo(description: str, action: str, *, idle: str = "Idle", value: bool = False, completes: bool = False) -> Template:
+def _bo(
+    description: str, action: str, *, idle: str = "Idle", value: bool = False, completes: bool = False
+) -> Template:
     return {
-        "type": PortType.BOOL, "record_type": "bo", "writable": True, "labels": (idle, action), "value": value,
-        "completes": completes, "description": description,
+        "type": PortType.BOOL, "record_type": "bo", "writable": True, "labels": (idle, action),
+        "value": value, "completes": completes, "description": description,
     }  # fmt: skip
 
 
@@ -40,9 +60,12 @@ def _bi(description: str, labels: tuple[str, str] = ("Off", "On"), severity: str
 
 
 def _mbbi(description: str, labels: tuple[str, ...], severities: Mapping[str, str]) -> Template:
-    fields = tuple((STATE_SEVERITY_FIELDS[labels.index(label)], severity) for label, severity in severities.items())
+    fields = tuple(
+        (STATE_SEVERITY_FIELDS[labels.index(label)], severity) for label, severity in severities.items()
+    )
     return {
-        "type": PortType.ENUM, "record_type": "mbbi", "labels": labels, "description": description, "fields": fields,
+        "type": PortType.ENUM, "record_type": "mbbi", "labels": labels, "description": description,
+        "fields": fields,
     }  # fmt: skip
 
 
@@ -138,7 +161,10 @@ _HOST: Mapping[str, Template] = {
 
 
 def _named(prefix: str, templates: Mapping[str, Template]) -> dict[str, RecordSpec]:
-    return {port: RecordSpec(name=f"{prefix}:{port}", port=port, **template) for port, template in templates.items()}
+    return {
+        port: RecordSpec(name=f"{prefix}:{port}", port=port, **template)
+        for port, template in templates.items()
+    }
 
 
 @cache
@@ -158,13 +184,13 @@ def job_defaults(pv_prefix: str) -> dict[str, RecordSpec]:
 
 
 def invalid_defaults(pv_prefix: str, kind: Kind) -> dict[str, RecordSpec]:
-    """What a plugin that was refused still shows: STATUS (7 is INVALID for both kinds), MESSAGE, LAST_ERROR."""
+    """What a refused plugin still shows: STATUS (7 is INVALID for both kinds), MESSAGE, LAST_ERROR."""
     status = _STATUS_JOB if kind is Kind.JOB else _STATUS_TASK
     return _named(pv_prefix, {"STATUS": status, "MESSAGE": _MESSAGE, "LAST_ERROR": _LAST_ERROR})
 
 
 def host_records(host_prefix: str) -> dict[str, RecordSpec]:
-    """The host's own PVs by their last part; EPICS itself computes ALIVE from BEAT, with no Python involved."""
+    """The host's own PVs by their last part; EPICS itself computes ALIVE from BEAT, without Python."""
     prefix = names.pv_name(host_prefix, names.HOST_SEGMENT)
     return {**_named(prefix, _HOST), "ALIVE": alive_record(prefix)}
 
@@ -172,7 +198,7 @@ def host_records(host_prefix: str) -> dict[str, RecordSpec]:
 def alive_record(prefix: str) -> RecordSpec:
     """A calc that is 1 while `{prefix}:BEAT` moves between two scans of 2 s, else 0 and MAJOR.
 
-    The second input is the record's own LA, in which a calc keeps the value that A had when it was processed last.
+    The second input is the record's own LA, where a calc keeps what A was when it was last processed.
     """
     name = f"{prefix}:ALIVE"
     return RecordSpec(

@@ -52,7 +52,7 @@ class OnStall(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
-    """How an instance is supervised; times in seconds (REFERENCE 3.3). `stall_after` None means max(10, 4 × interval)."""
+    """How an instance is supervised; times in seconds. `stall_after` None means max(10, 4 * interval)."""
 
     restart: RestartPolicy = RestartPolicy.ON_FAILURE
     restart_sec: float = 1.0
@@ -105,7 +105,7 @@ class PluginRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSpec:
-    """A declared port: `value` is what the config declares (None: nothing), `fail_safe` what it shows when not running."""
+    """A declared port: `value` is what the config declares, `fail_safe` what it shows when not running."""
 
     name: str
     direction: Direction
@@ -127,8 +127,8 @@ class ParameterValue:
 class InstanceSpec:
     """A named, configured task or job with its frozen ports and default PVs.
 
-    `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their name
-    (STATUS, MESSAGE, …). `interval` and `timeout` in seconds.
+    `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their
+    name (STATUS, MESSAGE, …). `interval` and `timeout` in seconds.
     """
 
     name: str

@@ -14,8 +14,8 @@ class RecordSpec:
     Attributes:
         name: Full PV name.
         type: The kind of value in the words of config.yaml.
-        record_type: EPICS record type: ai ao longin longout int64in int64out bi bo mbbi mbbo stringin stringout
-            lsi lso waveform calc.
+        record_type: EPICS record type: ai ao longin longout int64in int64out bi bo mbbi mbbo stringin
+            stringout lsi lso waveform calc.
         port: The last part of the PV name: the port or default PV.
         writable: Clients may write it; everything else is in the access group of read-only records.
         value: Value before the first write, None for 0, "" or an empty array.
