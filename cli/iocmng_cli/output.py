@@ -146,12 +146,12 @@ def stderr(text: str) -> None:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
-    """A table that fits into `width` characters, columns of high rank left out where it must."""
+    """A table that fits into `width` characters: empty columns are left out, then those of high rank."""
     from rich.table import Table
     from rich.text import Text
 
     widths = _widths(columns, rows)
-    kept = list(range(len(columns)))
+    kept = [i for i, column in enumerate(columns) if not column.rank or any(_text(row[i]) for row in rows)]
     while len(kept) > 1:
         needed = sum(min(widths[i], NARROWEST_TEXT) if columns[i].wraps else widths[i] for i in kept)
         droppable = [i for i in kept if columns[i].rank]

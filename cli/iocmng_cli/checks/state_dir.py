@@ -61,7 +61,7 @@ def _space(path: Path) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             "state-dir",
-            f"{path}: {free // 2**20} MiB are free; logs and run records will fail to be written when it is full",
+            f"{path}: {free // 2**20} MiB are free; without any, logs and run records are lost",
             hint="make room there",
         )
 
@@ -86,7 +86,7 @@ def _holder(path: Path) -> Iterator[Finding]:
             Level.WARNING,
             "lock",
             f"{path}: {holder} ended without releasing its lock, it crashed or was killed",
-            hint="nothing to remove, the next start takes the lock over; look at the host's log for the cause",
+            hint="nothing to remove, the next start takes it over; the host's log may name the cause",
         )
 
 

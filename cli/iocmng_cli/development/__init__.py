@@ -1,4 +1,4 @@
-"""What `iocmng dev` is made of: a package staged without installing it, its files watched, a host of its own."""
+"""What `iocmng dev` is made of: a package staged without installing it, its files watched, a host."""
 
 from iocmng_cli.development.changes import Watched
 from iocmng_cli.development.hostprocess import HostProcess, free_port

@@ -16,7 +16,7 @@ GROUP = "iocmng.plugins"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What stands ready: folders for the import path (metadata first, then sources) and the plugins' names."""
+    """What stands ready: folders for the import path (metadata first), and the plugins' names."""
 
     import_path: tuple[Path, ...]
     plugins: tuple[str, ...]

@@ -1,0 +1,12 @@
+"""Not yet."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor() -> None:
+    """Not yet."""
