@@ -128,6 +128,7 @@ def _time(text: str) -> float:
 class _Open:
     descriptor: int
     size: int
+    torn: bool
 
 
 class LogFiles:
@@ -142,7 +143,6 @@ class LogFiles:
         self._keep = keep
         self._open_files = open_files
         self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._torn: set[str] = set()
 
     @property
     def open_count(self) -> int:
@@ -165,7 +165,6 @@ class LogFiles:
             except OSError as error:
                 lost += len(lines)
                 problem = f"{self._path(name)}: {error.strerror or error}"
-                self._torn.add(name)
                 self._drop(name)
         return lost, problem
 
@@ -182,14 +181,14 @@ class LogFiles:
         if opened.size and opened.size + len(content) > self._max_bytes:
             self._rotate(name)
             opened = self._opened(name)
-        if name in self._torn:
+        if opened.torn:
             content = b"\n" + content
         rest = memoryview(content)
         while rest:
             written = os.write(opened.descriptor, rest)
             opened.size += written
             rest = rest[written:]
-        self._torn.discard(name)
+        opened.torn = False
 
     def _opened(self, name: str) -> _Open:
         opened = self._open.get(name)
@@ -199,13 +198,15 @@ class LogFiles:
                 return opened
             # Somebody removed the file: go on in a new one.
             self._drop(name)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
             descriptor = os.open(self._path(name), flags, 0o600)
         except FileNotFoundError:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._path(name), flags, 0o600)
-        opened = _Open(descriptor, os.fstat(descriptor).st_size)
+        size = os.fstat(descriptor).st_size
+        # A full disk or a crash may have cut the last line: the next one must not be swallowed by it.
+        opened = _Open(descriptor, size, torn=size > 0 and os.pread(descriptor, 1, size - 1) != b"\n")
         self._open[name] = opened
         if len(self._open) > self._open_files:
             self._drop(next(iter(self._open)))
