@@ -1,0 +1,57 @@
+"""Roles of routes: a router whose every route needs one role, checked before the request is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from iocmng.api.gate import caller
+from iocmng.wire import Role
+
+
+class GuardedRoute(APIRoute):
+    """A route that needs a role."""
+
+    role: ClassVar[Role] = Role.ADMIN
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler in the check."""
+        inner = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            caller(request).require(self.role)
+            return await inner(request)
+
+        return checked
+
+
+class PublicRoute(GuardedRoute):
+    """Open to everybody."""
+
+    role = Role.NONE
+
+
+class ViewerRoute(GuardedRoute):
+    """Reads."""
+
+    role = Role.VIEWER
+
+
+class OperatorRoute(GuardedRoute):
+    """Operates."""
+
+    role = Role.OPERATOR
+
+
+class AdminRoute(GuardedRoute):
+    """Administers."""
+
+    role = Role.ADMIN
+
+
+def router(route: type[GuardedRoute], prefix: str = "", tag: str = "") -> APIRouter:
+    """A router whose every route is of that kind."""
+    return APIRouter(prefix=prefix, route_class=route, tags=[tag] if tag else None)

@@ -1,0 +1,96 @@
+"""`/metrics`: the host and its instances in Prometheus' text format."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from iocmng.wire import HostView, InstanceView, MetricsView
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SLICE = 200
+
+_Of = Callable[[InstanceView], float]
+_PER_INSTANCE: Sequence[tuple[str, str, str, _Of]] = (
+    ("cycles_total", "counter", "Cycles, or runs of a job", lambda view: view.cycles),
+    ("cycle_errors_total", "counter", "Cycles that failed", lambda view: view.cycle_errors),
+    ("overruns_total", "counter", "Cycles that took longer than the interval", lambda view: view.overruns),
+    ("restarts_total", "counter", "Restarts by the supervisor", lambda view: view.restarts),
+    ("uptime_seconds", "gauge", "Seconds in the present run of the task", lambda view: view.uptime),
+    ("degraded", "gauge", "1 when a link or health() reports a problem", lambda view: view.degraded),
+    ("busy", "gauge", "1 while code runs", lambda view: view.busy),
+    ("enabled", "gauge", "1 when it starts at boot", lambda view: view.enabled),
+)
+_OF_HOST: Sequence[tuple[str, str, str, Callable[[HostView], float]]] = (
+    ("uptime_seconds", "gauge", "Seconds since the host started", lambda host: host.uptime),
+    ("cpu_ratio", "gauge", "Share of one core that the host uses", lambda host: host.cpu / 100),
+    ("memory_bytes", "gauge", "Resident memory of the host", lambda host: host.memory * 2**20),
+    ("records", "gauge", "EPICS records served", lambda host: host.records),
+    ("instances", "gauge", "Instances, broken ones too", lambda host: host.instances),
+    ("instances_running", "gauge", "Instances that run", lambda host: host.running),
+    ("instances_failed", "gauge", "Instances that have failed", lambda host: host.failed),
+    ("instances_degraded", "gauge", "Instances that are degraded", lambda host: host.degraded),
+)
+
+
+async def text(
+    host: HostView, views: Sequence[InstanceView], measured: Sequence[MetricsView], streams: int
+) -> str:
+    """All metrics; gives way to the loop between slices."""
+    lines: list[str] = []
+    for number, line in enumerate(_lines(host, views, measured, streams), 1):
+        lines.append(line)
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)
+    return "\n".join([*lines, ""])
+
+
+def _lines(
+    host: HostView, views: Sequence[InstanceView], measured: Sequence[MetricsView], streams: int
+) -> Iterator[str]:
+    facts = {"prefix": host.prefix, "version": host.version, "hostname": host.hostname, "boot": host.boot_id}
+    yield from _family("host_info", "gauge", "The host", [(facts, 1.0)])
+    yield from _family(
+        "host_state", "gauge", "1 for the state the host is in", [({"state": host.state}, 1.0)]
+    )
+    for name, kind, help_text, value in _OF_HOST:
+        yield from _family(f"host_{name}", kind, help_text, [({}, value(host))])
+    yield from _family("event_streams", "gauge", "Open event and log streams", [({}, float(streams))])
+    states = [({"instance": view.name, "kind": view.kind, "state": view.state}, 1.0) for view in views]
+    yield from _family("instance_state", "gauge", "1 for the state an instance is in", states)
+    for name, kind, help_text, of in _PER_INSTANCE:
+        yield from _family(
+            name, kind, help_text, [({"instance": view.name}, float(of(view))) for view in views]
+        )
+    durations = [({"instance": found.name}, found.duration) for found in measured]
+    yield from _family("cycle_duration_seconds", "gauge", "Duration of the last cycle or run", durations)
+    own = [
+        ({"instance": found.name, "name": name}, value)
+        for found in measured
+        for name, value in sorted(found.values.items())
+        if isinstance(value, (int, float))
+    ]
+    yield from _family("metric", "gauge", "What the plugin's metrics() says, by its own name", own)
+
+
+def _family(
+    name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]
+) -> Iterator[str]:
+    yield f"# HELP iocmng_{name} {help_text}."
+    yield f"# TYPE iocmng_{name} {kind}"
+    for labels, value in samples:
+        inner = ",".join(f'{key}="{_escaped(word)}"' for key, word in labels.items())
+        yield f"iocmng_{name}{{{inner}}} {_number(value)}" if inner else f"iocmng_{name} {_number(value)}"
+
+
+def _escaped(word: str) -> str:
+    return str(word).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return repr(float(value))

@@ -1,0 +1,207 @@
+"""Forms of requests, and of answers beyond those of `wire`: `to_plain` writes them, these describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from iocmng.wire import InstanceDetail, InstanceView, LogLine, PvView, Role, RunView, TokenView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief(InstanceView):
+    """A line of the list with the fields of the previous system that cost nothing.
+
+    `status` keeps its words (loaded, running, stopped, error, invalid); `running` is null for a job.
+    """
+
+    plugin_type: str
+    status: str
+    running: bool | None
+    cycle_count: int
+    pv_prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Startup:
+    """How an instance starts and what it serves, in the words of the previous system."""
+
+    name: str
+    plugin_type: str
+    mode: str
+    pv_prefix: str
+    plugin_prefix: str
+    auto_start: bool = True
+    auto_start_on_boot: bool = True
+    autostart_order: int | None = None
+    git_url: str = ""
+    local_path: str | None = None
+    path: str = ""
+    branch: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    start_parameters: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    pv_definitions: Mapping[str, Any] = field(default_factory=dict)
+    base_control_pvs: Sequence[str] = ()
+    additional_input_pvs: Sequence[str] = ()
+    additional_output_pvs: Sequence[str] = ()
+    built_pvs: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What validation found, in the words of the previous system."""
+
+    ok: bool
+    class_name: str
+    plugin_type: str
+    errors: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Startup, Brief):
+    """One instance in a list, with all fields of the previous system."""
+
+    validation: Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryDetail(Entry):
+    """One instance, with everything of it under `detail`."""
+
+    detail: InstanceDetail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Instances."""
+
+    plugins: Sequence[Entry]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """What came of a verb."""
+
+    ok: bool
+    message: str
+    instance: Brief
+    validation: Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobResultBody:
+    """The result of a run in the words of the previous system; `timestamp` is ISO 8601 UTC."""
+
+    success: bool
+    data: Any
+    message: str
+    timestamp: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRan:
+    """A run that was waited for."""
+
+    ok: bool
+    result: JobResultBody
+    run: RunView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """`status` is ok, degraded (something failed or is degraded), or the host's state when not RUN."""
+
+    status: str
+    version: str
+    tasks_count: int
+    jobs_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Runs of a job, newest first."""
+
+    runs: Sequence[RunView]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """Log lines, oldest first."""
+
+    lines: Sequence[LogLine]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pvs:
+    """PVs of the host."""
+
+    pvs: Sequence[PvView]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens, without their secrets."""
+
+    tokens: Sequence[TokenView]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """It is done."""
+
+    ok: bool
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemBody:
+    """An RFC 9457 problem; `ok`, `message` and `validation` only on the paths of the previous system."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    hint: str
+    instance: str
+
+
+class Request(BaseModel):
+    """Base of request bodies: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunRequest(Request):
+    """Arguments of a run."""
+
+    arguments: dict[str, Any] = {}
+
+
+class ParametersRequest(Request):
+    """Parameters to set; null drops one."""
+
+    parameters: dict[str, Any]
+
+
+class PutRequest(Request):
+    """A value for a PV: number, string, label of an enum, or list; NaN as "NaN"."""
+
+    value: Any
+
+
+class TokenRequest(Request):
+    """A token to make."""
+
+    name: str
+    role: Role

@@ -1,0 +1,107 @@
+"""Routes of the host's own PVs: list, read, write, watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from iocmng.api import models
+from iocmng.api.gate import caller
+from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.lookup import pv_name
+from iocmng.api.replies import listing, reply
+from iocmng.api.streams import Streams, message
+from iocmng.errors import IocmngError
+from iocmng.runtime.control import HostControl
+from iocmng.values import PortType
+from iocmng.wire import PvView, revive, to_plain
+
+MOST = 200
+SHORTEST_PERIOD = 0.02
+
+
+class Pvs:
+    """Routes of the host's own PVs."""
+
+    def __init__(self, control: HostControl, streams: Streams) -> None:
+        self._control = control
+        self._streams = streams
+
+    def routers(self) -> tuple[APIRouter, APIRouter]:
+        """Reading, and operating."""
+        reading = router(ViewerRoute, "/host", "host")
+        reading.add_api_route(
+            "/pvs", self._all, response_model=models.Pvs, operation_id="pvs_list", summary="PVs of the host"
+        )
+        reading.add_api_route(
+            "/monitor",
+            self._monitor,
+            response_class=_EventStream,
+            operation_id="pvs_monitor",
+            summary="PVs as server-sent events: each now, and whenever it differs",
+        )
+        reading.add_api_route(
+            "/pvs/{pv}",
+            self._one,
+            response_model=PvView,
+            operation_id="pvs_get",
+            summary="One PV, by full name or INSTANCE:PORT",
+        )
+        operating = router(OperatorRoute, "/host", "host")
+        operating.add_api_route(
+            "/pvs/{pv}",
+            self._put,
+            methods=["PUT"],
+            response_model=PvView,
+            operation_id="pvs_put",
+            summary="Write a writable PV",
+        )
+        return reading, operating
+
+    async def _all(
+        self, pattern: Annotated[str, Query(max_length=128, description="Shell pattern of full names")] = "*"
+    ) -> Response:
+        return await listing("pvs", self._control.pvs(pattern))
+
+    async def _one(self, pv: str) -> Response:
+        return reply(self._control.pv(pv_name(pv)))
+
+    async def _put(self, request: Request, pv: str, body: models.PutRequest) -> Response:
+        known = self._control.pv(pv_name(pv))
+        numeric = known.type in (PortType.FLOAT, PortType.ARRAY)
+        value: Any = revive(body.value) if numeric else body.value
+        return reply(self._control.put_pv(pv, value, caller(request).actor))
+
+    async def _monitor(
+        self,
+        pv: Annotated[list[str], Query(min_length=1, max_length=MOST, description="Names")],
+        period: Annotated[float, Query(ge=SHORTEST_PERIOD, le=60, description="Seconds between looks")] = 0.1,
+    ) -> Response:
+        for name in pv:
+            self._control.pv(pv_name(name))
+        return self._streams.stream(_changes(self._control, tuple(dict.fromkeys(pv)), period))
+
+
+class _EventStream(Response):
+    media_type = "text/event-stream"
+
+
+async def _changes(control: HostControl, names: tuple[str, ...], period: float) -> AsyncGenerator[str, None]:
+    shown: dict[str, Any] = {}
+    while True:
+        texts = []
+        for name in names:
+            try:
+                now = to_plain(control.pv(name))
+            except IocmngError:  # it went away; it is looked for again
+                continue
+            if shown.get(name) != now:
+                shown[name] = now
+                texts.append(message(now, kind="pv"))
+        if texts:
+            yield "".join(texts)
+        await asyncio.sleep(period)
