@@ -61,6 +61,7 @@ class Layout:
     text_length: int
     old_text: int
     old_text_length: int
+    notify_queue: int
 
 
 @cache
@@ -93,6 +94,7 @@ def layout_of(record_type: str) -> Layout:
         text_length=at("LEN"),
         old_text=at("OVAL"),
         old_text_length=at("OLEN"),
+        notify_queue=at("PPNR"),
     )
 
 

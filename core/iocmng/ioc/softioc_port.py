@@ -72,7 +72,7 @@ class SoftIoc:
         self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
         self._pending: deque[Callable[[], None]] = deque()
         self._completing: dict[int, WritableRecord] = {}
-        self._listener = WriteListener(self._ended, self._ignored, self._completing)
+        self._listener = WriteListener(self._traced, self._ignored, self._completing)
         add_device_support()
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
@@ -195,17 +195,18 @@ class SoftIoc:
         return undo
 
     def _deliver(self, record: WritableRecord, value: Value, complete: Callable[[], None]) -> None:
+        spec = record.spec
         arrival = self._listener.take(record.record_address)
         actor = arrival.actor if arrival else Actor(via="pv")
-        self._call_soon(
-            self._hand_on, Put(record.spec.name, value, actor, complete, arrival.ahead if arrival else 0)
-        )
+        if arrival and record.running:
+            self._listener.started(arrival, spec.labels[1] if len(spec.labels) > 1 else "1")
+        self._call_soon(self._hand_on, Put(spec.name, value, actor, complete, arrival.ahead if arrival else 0))
 
     def _ignored(self, arrival: Arrival) -> None:
         name = self._completing[arrival.record].spec.name
         self._call_soon(self._hand_on, Put(name, True, arrival.actor, _nothing, arrival.ahead, ignored=True))
 
-    def _ended(self, trace: Trace) -> None:
+    def _traced(self, trace: Trace) -> None:
         if self._trace_handlers:
             self._call_soon(self._hand_trace_on, trace)
 

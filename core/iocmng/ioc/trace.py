@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from iocmng.ioc import clib
 from iocmng.ioc.layout import CHAR, STRING, STRING_SIZE
@@ -16,6 +16,16 @@ from iocmng.wire import Actor
 
 _SHOWN = 8
 _LONGEST = 256
+
+
+class Completing(Protocol):
+    """What the listener asks of a record that completes puts."""
+
+    def ahead(self) -> int:
+        """Puts that are running or wait in EPICS' queue."""
+
+    def waiting(self) -> int | None:
+        """Puts with callback that wait in EPICS' queue, None when that cannot be told."""
 
 
 class Arrival:
@@ -32,24 +42,24 @@ class WriteListener:
     """Notes each client put from its arrival to its end.
 
     Args:
-        on_end: Called on the client's thread when a put is over.
-        on_ignored: Called when a put to one of the `completing` records never reached it, because it was running.
-        completing: Addresses of the records that complete puts.
+        on_trace: Called on an EPICS thread when a put has changed something.
+        on_ignored: Called when a plain put to one of the `completing` records never reached it, because it was running.
+        completing: The records that complete puts, by their addresses.
     """
 
     def __init__(
         self,
-        on_end: Callable[[Trace], None],
+        on_trace: Callable[[Trace], None],
         on_ignored: Callable[[Arrival], None],
-        completing: Container[int],
+        completing: Mapping[int, Completing],
     ) -> None:
-        self._on_end = on_end
+        self._on_trace = on_trace
         self._on_ignored = on_ignored
         self._completing = completing
         self._ids = count(1)
         self._open: dict[int, Arrival] = {}
         self._by_thread: dict[int, Arrival] = {}
-        self._by_record: dict[int, deque[Arrival]] = {}
+        self._queued: dict[int, deque[Arrival]] = {}
         self._callback = clib.TrapListener(self._called)
 
     def listen(self) -> None:
@@ -57,18 +67,27 @@ class WriteListener:
         clib.listen_to_writes(self._callback)
 
     def take(self, record: int) -> Arrival | None:
-        """The put that is processing `record` on this thread, or the oldest that waits for it."""
-        if waiting := self._by_record.get(record):
-            arrival = waiting[0]
-            if not arrival.taken:
-                arrival.taken = True
-                return arrival
-            for later in waiting:
-                if not later.taken:
-                    later.taken = True
-                    return later
-        arrival_here = self._by_thread.get(threading.get_ident())
-        return arrival_here if arrival_here and arrival_here.record == record else None
+        """The put that is processing `record` now, None when nobody can say which it is.
+
+        One that waited in EPICS' queue runs on another thread than it came on: it is the oldest of those that wait, unless
+        the queue's length says that one of them has gone.
+        """
+        here = self._by_thread.get(threading.get_ident())
+        queue = self._queued.get(record)
+        if here and here.record == record and not here.taken:
+            here.taken = True
+            if queue:
+                queue.remove(here)
+            return here
+        if not queue:
+            return None
+        oldest = queue.popleft()
+        oldest.taken = True
+        return oldest if len(queue) == self._completing[record].waiting() else None
+
+    def started(self, arrival: Arrival, new: str) -> None:
+        """Tell of a put that a completing record has begun to work on: its end may be hours away."""
+        self._on_trace(Trace(arrival.name, arrival.actor, arrival.old, new))
 
     def _called(self, message: Any, after: int) -> None:
         if after:
@@ -79,11 +98,15 @@ class WriteListener:
     def _before(self, message: clib.TrapMessage) -> None:
         channel = clib.Channel.from_address(message.channel)
         record = int(channel.address.record)
+        completing = self._completing.get(record)
         actor = Actor(_text(message.user), _text(message.host), "pv")
-        waiting = self._by_record.setdefault(record, deque()) if record in self._completing else None
-        arrival = Arrival(record, _text(channel.name), actor, shown(channel), len(waiting or ()))
-        if waiting is not None:
-            waiting.append(arrival)
+        ahead = completing.ahead() if completing else 0
+        arrival = Arrival(record, _text(channel.name), actor, shown(channel), ahead)
+        if completing:
+            queue = self._queued.setdefault(record, deque())
+            if not ahead:
+                queue.clear()
+            queue.append(arrival)
         key = next(self._ids)
         self._open[key] = self._by_thread[threading.get_ident()] = arrival
         message.private = key
@@ -95,12 +118,18 @@ class WriteListener:
         thread = threading.get_ident()
         if self._by_thread.get(thread) is arrival:
             del self._by_thread[thread]
-        channel = clib.Channel.from_address(message.channel)
-        if waiting := self._by_record.get(arrival.record):
-            waiting.remove(arrival)
-            if not arrival.taken:
+        if completing := self._completing.get(arrival.record):
+            queue = self._queued[arrival.record]
+            # PVA says "after" as soon as a put with callback waits, CA when it is over.
+            if arrival.taken or (arrival in queue and len(queue) <= (completing.waiting() or 0)):
+                return
+            if arrival in queue:
+                queue.remove(arrival)
+            if arrival.ahead:
                 self._on_ignored(arrival)
-        self._on_end(Trace(arrival.name, arrival.actor, arrival.old, shown(channel)))
+        self._on_trace(
+            Trace(arrival.name, arrival.actor, arrival.old, shown(clib.Channel.from_address(message.channel)))
+        )
 
 
 def shown(channel: clib.Channel) -> str:

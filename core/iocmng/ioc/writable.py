@@ -20,6 +20,9 @@ from iocmng.values import PortType, Value
 _ACCEPTED, _REFUSED = 0, -1
 _DBE_VALUE_LOG = 0x01 | 0x02
 
+# A processNotifyRecord: a list node with its flag, the list of those that wait (its count last), the record.
+_QUEUE_COUNT, _QUEUE_RECORD, _QUEUE_SIZE = 40, 48, 56
+
 Delivery = Callable[["WritableRecord", Value, Callable[[], None]], None]
 
 _by_address: dict[int, WritableRecord] = {}
@@ -55,6 +58,20 @@ class WritableRecord(ServedRecord):
     def running(self) -> bool:
         """Whether a put has not been completed yet."""
         return self._run is not None
+
+    def ahead(self) -> int:
+        """Puts that are running or wait: what a put that comes now has before it."""
+        return self.running + (self.waiting() or 0)
+
+    def waiting(self) -> int | None:
+        """Puts with callback that wait in EPICS' queue for the present one, None when this EPICS keeps them otherwise."""
+        (queue,) = POINTER.unpack_from(self._memory, self._layout.notify_queue)
+        if not queue:
+            return 0
+        room = memory_of(queue, _QUEUE_SIZE)
+        if POINTER.unpack_from(room, _QUEUE_RECORD)[0] != self.record_address:
+            return None
+        return int(ULONG.unpack_from(room, _QUEUE_COUNT)[0])
 
     def assign(self, value: Value) -> None:
         """Set the value from inside: subscribers see it, the handler is not called. Any thread.
@@ -155,11 +172,13 @@ def _written(record: int) -> int:
 _write = clib.WriteSupport(_written)
 _table = clib.DeviceSupport(number=6, write=_write)
 _TYPES = ("ao", "longout", "int64out", "bo", "mbbo", "stringout", "lso", "waveform")
+# EPICS keeps the pointer, not a copy of the name.
+_SUPPORT_NAMES = tuple(f"devIocmng_{record_type}".encode() for record_type in _TYPES)
 
 
 def add_device_support() -> None:
     """Make our device support known to EPICS: one table for every record type, kept while the process lives."""
-    for record_type in _TYPES:
-        clib.add_device_support(f"devIocmng_{record_type}".encode(), ctypes.addressof(_table))
+    for name in _SUPPORT_NAMES:
+        clib.add_device_support(name, ctypes.addressof(_table))
     if clib.load_database(str(clib.DBD).encode(), None, None):
         raise RecordError(f"EPICS cannot read {clib.DBD}")
