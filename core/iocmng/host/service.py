@@ -10,7 +10,7 @@ from typing import Any
 from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.host.parameters import changed_values, parameter_views, schema_of
 from iocmng.host.views import pv_view, task_detail
-from iocmng.lifecycle import State, Trigger
+from iocmng.lifecycle import Trigger
 from iocmng.names import did_you_mean
 from iocmng.runtime.desired import DesiredState, Intent
 from iocmng.runtime.events import EventBus
@@ -36,15 +36,6 @@ from iocmng.wire import (
     PvView,
     RunView,
 )
-
-_INTENTS = {
-    Trigger.START: Intent.RUN,
-    Trigger.RESUME: Intent.RUN,
-    Trigger.STOP: Intent.STOPPED,
-    Trigger.PAUSE: Intent.PAUSED,
-    Trigger.RESTART: Intent.RUN,
-}
-
 
 class HostService:
     """Implements HostControl."""
@@ -102,10 +93,7 @@ class HostService:
 
     def act(self, name: str, verb: Trigger, actor: Actor) -> InstanceView:
         """Apply start, stop, pause, resume, restart or reset."""
-        instance = self._supervisor.act(name, verb, actor)
-        if verb in _INTENTS and isinstance(instance, TaskInstance) and instance.state is not State.INVALID:
-            self._desired.set_intent(name, _INTENTS[verb])
-        return instance.view()
+        return self._supervisor.act(name, verb, actor).view()
 
     def enable(self, name: str, enabled: bool, actor: Actor) -> InstanceView:
         """Let it start at boot or not; disabling also stops it now."""

@@ -49,6 +49,13 @@ class HostControl(Protocol):
     def enable(self, name: str, enabled: bool, actor: Actor) -> InstanceView:
         """Let it start at boot or not; disabling also stops it now."""
 
+    async def durable(self) -> None:
+        """Have everything that was asked so far on disk; awaited before a changing request is answered.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+
     async def settled(self, name: str, timeout: float) -> InstanceView:
         """Wait until a pending transition of `name` is over (state reached, or failed), at most `timeout` seconds."""
 

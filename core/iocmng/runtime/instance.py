@@ -62,8 +62,11 @@ class Instance:
     def effective_spec(self) -> InstanceSpec:
         """The description with an `interval` and `timeout` that were set at run time; taken at each start."""
         values = self.plain_values()
-        changes = {key: float(values[key]) for key in ("interval", "timeout") if key in values}
-        return replace(self.spec, **changes) if changes else self.spec
+        interval = float(values.get("interval", self.spec.interval))
+        timeout = float(values.get("timeout", self.spec.timeout))
+        if (interval, timeout) == (self.spec.interval, self.spec.timeout):
+            return self.spec
+        return replace(self.spec, interval=interval, timeout=timeout)
 
     def plain_values(self) -> Mapping[str, Any]:
         """Parameters without their origins."""

@@ -54,7 +54,7 @@ class JobInstance(Instance):
         self.current: JobRun | None = None
         self.abandoned: list[JobRun] = []
         self.runs_started = 0
-        self._puts: list[Callable[[], None]] = []
+        self._put: Put | None = None
         self._timers: list[Undo] = []
         store.keep(spec.name, spec.job.keep_runs)
         self.logger.addHandler(_RunLog(self))
@@ -115,8 +115,8 @@ class JobInstance(Instance):
                 complete[name] = value
         return complete
 
-    def start_run(self, arguments: Mapping[str, Any], actor: Actor) -> RunView:
-        """Start a run.
+    def start_run(self, arguments: Mapping[str, Any], actor: Actor, put: Put | None = None) -> RunView:
+        """Start a run; `put` is the one of RUN that asked for it, completed when the run is over.
 
         Raises:
             BadInput: An argument does not fit.
@@ -151,7 +151,9 @@ class JobInstance(Instance):
         self.panel.text("STARTED", clock_text(now))
         self.panel.show("PROGRESS", 0.0)
         self.panel.show("ELAPSED", 0.0)
-        self.panel.show("RUN", True)
+        self._put = put
+        if put is None:
+            self.panel.show("RUN", True)
         self._enter(JobState.RUNNING, "running", actor)
         self._tell(run.view, actor)
         if (limit := self.spec.job.run_timeout) is not None:
@@ -172,10 +174,9 @@ class JobInstance(Instance):
         if port != "RUN":
             return False
         try:
-            self.start_run({}, put.actor)
+            self.start_run({}, put.actor, put)
         except BadInput as refusal:
             raise Refused(refusal.detail) from refusal
-        self._puts.append(put.complete)
         return True
 
     def abort(self, actor: Actor) -> None:
@@ -239,11 +240,12 @@ class JobInstance(Instance):
         self.tick()
         self.panel.show("ELAPSED", (view.ended or view.started) - view.started)
         self._enter(view.state, view.message or view.state.name.lower(), view.actor)
-        self.panel.show("RUN", False)
+        put, self._put = self._put, None
+        if put is not None:
+            put.complete()
+        else:
+            self.panel.show("RUN", False)
         self._tell(view, view.actor)
-        puts, self._puts = self._puts, []
-        for complete in puts:
-            complete()
 
     def _tell(self, view: RunView, actor: Actor) -> None:
         data = {"run": view.id, "state": view.state.name, "progress": view.progress, "message": view.message}

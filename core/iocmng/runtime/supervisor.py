@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from iocmng.errors import NotFound, Refused
-from iocmng.lifecycle import JobState, State, Trigger
+from iocmng.lifecycle import State, Trigger
 from iocmng.names import did_you_mean
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
@@ -27,7 +27,8 @@ class Supervisor:
         self._instances: dict[str, Instance] = {}
         self._puts: dict[str, tuple[Instance, str]] = {}
         self._waiting: dict[str, TaskInstance] = {}
-        self.counts_changed = True
+        self._ignored: dict[str, int] = {}
+        self.acted: Callable[[Instance, Trigger], None] = lambda instance, verb: None
 
     def __iter__(self) -> Iterator[Instance]:
         return iter(self.ordered())
@@ -91,6 +92,7 @@ class Supervisor:
             data={"verb": verb.value, "before": before, "after": after},
             actor=actor,
         )
+        self.acted(instance, verb)
         return instance
 
     def start(self, names: Iterable[str], paused: Iterable[str], actor: Actor) -> None:
@@ -144,6 +146,10 @@ class Supervisor:
         if port not in instance.spec.defaults:
             put.complete()
             return
+        if put.ignored:
+            self._ignored[put.name] = self._ignored.get(put.name, 0) + 1
+            instance.panel.say(f"{port} put while it runs has no effect ({self._ignored[put.name]} so far)")
+            return
         instance.panel.forget(port)
         kept = False
         try:
@@ -177,11 +183,7 @@ class Supervisor:
         """Show a refused default PV as it really is."""
         if port == "ENABLE":
             instance.panel.show(port, not (isinstance(instance, TaskInstance) and instance.state is State.PAUSED))
-        elif isinstance(instance, TaskInstance) and port == "RUN":
-            instance.panel.show(port, instance.run is not None and instance.run.in_cycle)
-        elif isinstance(instance, JobInstance) and port == "RUN":
-            instance.panel.show(port, instance.state is JobState.RUNNING)
-        else:
+        elif port != "RUN":
             instance.panel.show(port, False)
 
     def _awaited(self, instance: TaskInstance) -> str | None:
@@ -194,7 +196,6 @@ class Supervisor:
         return None
 
     def _on_change(self, instance: Instance) -> None:
-        self.counts_changed = True
         for waiting in list(self._waiting.values()):
             if instance.name in waiting.spec.supervision.depends_on:
                 if waiting.waits_for_dependency:

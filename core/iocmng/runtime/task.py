@@ -355,11 +355,24 @@ class TaskInstance(Instance):
         Raises:
             Refused: It is not in RUN, or enough runs wait already.
         """
-        done = put.complete if put is not None else lambda: None
         if self.state is not State.RUN or self.run is None:
             raise Refused(f"{self.name}: cannot run while {self.state.name}", hint="start or resume it first")
-        if not self.run.request(done, self.spec.supervision.run_queue):
-            raise Refused(f"{self.name}: a run is under way and {self.spec.supervision.run_queue} more waits")
+        room = self.spec.supervision.run_queue
+        if put is None:
+            begin, done = self._show_run(True), self._show_run(False)
+        else:
+            begin, done = _nothing, put.complete
+        if (put is not None and put.ahead > room) or not self.run.request(begin, done, room):
+            raise Refused(f"{self.name}: a run is under way and {room} more waits", hint="try again when it is over")
+
+    def _show_run(self, shown: bool) -> Callable[[], None]:
+        """RUN follows a run that no client's put has set."""
+
+        def show() -> None:
+            self.panel.forget("RUN")
+            self.panel.show("RUN", shown)
+
+        return show
 
     def _enter(self, after: State, reason: str, actor: Actor) -> None:
         before, self.state = self.state, after
@@ -407,3 +420,7 @@ class TaskInstance(Instance):
             restarts=counters.restarts,
             uptime=self.env.clock.monotonic() - self._since if self.state in (State.RUN, State.PAUSED) else 0.0,
         )
+
+
+def _nothing() -> None:
+    """A client's put has set RUN already."""

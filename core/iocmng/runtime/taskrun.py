@@ -88,7 +88,7 @@ class TaskRun:
         self._wakeup = clock.wakeup()
         self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
         self._context = TaskRunContext(self, spec, self._logger)
-        self._requests: deque[Callable[[], None]] = deque()
+        self._requests: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self._looping = False
         self._stepped = False
         self._failures = 0
@@ -130,11 +130,14 @@ class TaskRun:
         self.paused = False
         self._wakeup.set()
 
-    def request(self, done: Callable[[], None], room: int) -> bool:
-        """Ask a triggered task for one run; `done` is called when it is over. False when `room` others wait already."""
-        if self.leaving or (self.in_cycle and len(self._requests) >= room) or len(self._requests) > room:
+    def request(self, begin: Callable[[], None], done: Callable[[], None], room: int) -> bool:
+        """Ask a triggered task for one run; False when `room` others wait already.
+
+        `begin` and `done` are called on the run's thread before and after, `done` also when the run never comes.
+        """
+        if self.leaving or len(self._requests) + self.in_cycle > room:
             return False
-        self._requests.append(done)
+        self._requests.append((begin, done))
         self._wakeup.set()
         return True
 
@@ -238,7 +241,7 @@ class TaskRun:
         self.outputs.close(self)
         self.panel.show("BUSY", False)
         while self._requests:
-            self._requests.popleft()()
+            self._requests.popleft()[1]()
         self._owner.ended(self)
 
     def _run(self, author: TaskBase) -> None:
@@ -287,15 +290,14 @@ class TaskRun:
                 self._checkup()
                 self._wakeup.wait(max(0.0, self._next_checkup - self._clock.monotonic()))
                 continue
-            done = self._requests.popleft()
+            self.in_cycle = True
+            begin, done = self._requests.popleft()
             self.progressed()
             self.progress.expected = True
-            self.panel.show("RUN", True)
+            begin()
             try:
                 self._cycle(work)
             finally:
-                if not self._requests:
-                    self.panel.show("RUN", False)
                 done()
 
     def _cycle(self, work: Callable[[], Any]) -> None:

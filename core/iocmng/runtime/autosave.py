@@ -1,0 +1,194 @@
+"""Writable inputs over restarts: their values on disk, per instance and by PV name, and back before records are loaded."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iocmng.runtime.clock import LockWakeup
+from iocmng.runtime.files import parse_object, read_state, write_atomic
+from iocmng.runtime.ports import Clock
+from iocmng.spec import RecordSpec
+from iocmng.spec.convert import convert
+from iocmng.values import PortType, Reading, Value
+from iocmng.wire import to_plain
+
+FORMAT = 1
+PERIOD = 10.0
+KEEP = 5
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_log = logging.getLogger("iocmng.autosave")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """Values by full PV name that fit their records, and a text for each thing that was wrong."""
+
+    values: Mapping[str, Value]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Watched:
+    records: tuple[RecordSpec, ...]
+    read: Callable[[str], Reading]
+
+
+class Autosave:
+    """Keeps the records of a host that say `autosave`. Any thread; nothing here raises because of a disk."""
+
+    def __init__(self, directory: Path, clock: Clock, *, period: float = PERIOD, keep: int = KEEP) -> None:
+        """Use `directory`, one file per instance; save changes every `period` s with `keep` backups of a file."""
+        self._directory = directory
+        self._clock = clock
+        self._period = period
+        self._keep = keep
+        self._lock = threading.Lock()
+        self._saving = threading.Lock()
+        self._kept: dict[str, dict[str, Any]] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._touched: set[str] = set()
+        self._failing = False
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._wakeup = LockWakeup()
+
+    def restore(self, instance: str, records: Iterable[RecordSpec]) -> Restored:
+        """Read what was saved of an instance, before its records are loaded: restoring then processes nothing.
+
+        Values that no longer fit their record (type, limits, labels, length) are left out and named. Values of PVs
+        that are not among `records` stay in the file.
+        """
+        found = read_state(self._path(instance), _parse, now=self._clock.time())
+        problems = [f"autosave of {instance}: {found.problem}"] if found.problem else []
+        saved = found.value or {}
+        with self._lock:
+            self._kept[instance] = dict(saved)
+        values = {}
+        for record in records:
+            if record.autosave and record.name in saved:
+                try:
+                    values[record.name] = _restored(record, saved[record.name])
+                except (TypeError, ValueError) as error:
+                    problems.append(f"autosave of {record.name} is dropped: {error}")
+        return Restored(values, tuple(problems))
+
+    def watch(self, instance: str, records: Iterable[RecordSpec], read: Callable[[str], Reading]) -> None:
+        """Save an instance's `autosave` records from now on; `read` gives what the record of a PV name shows."""
+        kept = tuple(record for record in records if record.autosave)
+        if kept:
+            with self._lock:
+                self._watched[instance] = _Watched(kept, read)
+
+    def forget(self, instance: str) -> None:
+        """Save an instance no more; its file stays."""
+        with self._lock:
+            self._watched.pop(instance, None)
+            self._kept.pop(instance, None)
+            self._touched.discard(instance)
+
+    def touch(self, instance: str) -> None:
+        """Say that a writable input of an instance was written, by a client or from inside. Costs next to nothing."""
+        self._touched.add(instance)
+
+    def start(self) -> None:
+        """Save what was touched every period, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="iocmng-autosave", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """End the thread and save all instances a last time; waits at most `timeout` seconds for a hanging disk."""
+        self._closing = True
+        self._wakeup.set()
+        if self._thread is None:
+            self.save(tuple(self._watched))
+        else:
+            self._thread.join(timeout)
+
+    def save(self, instances: Iterable[str] | None = None) -> None:
+        """Write the files of the touched instances (or of `instances`) whose values differ from what is in them."""
+        with self._saving:
+            if instances is None:
+                # Taken before the values are read, so that what is written meanwhile is saved the next time.
+                instances, self._touched = self._touched, set()
+            problem = ""
+            for instance in instances:
+                try:
+                    self._save(instance)
+                except OSError as error:
+                    problem = f"{self._path(instance)}: {error.strerror or error}"
+                    self._touched.add(instance)
+            self._report(problem)
+
+    def _save(self, instance: str) -> None:
+        with self._lock:
+            watched = self._watched.get(instance)
+            kept = self._kept.get(instance)
+        if watched is None:
+            return
+        if kept is None:
+            kept = read_state(self._path(instance), _parse, now=self._clock.time()).value or {}
+        present = dict(kept)
+        for record in watched.records:
+            value = watched.read(record.name).value
+            if value is not None:
+                present[record.name] = _plain(record, value)
+        if present == kept:
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = {"format": FORMAT, "instance": instance, "saved": self._clock.time(), "values": present}
+        write_atomic(self._path(instance), json.dumps(content, indent=1).encode(), keep=self._keep)
+        with self._lock:
+            self._kept[instance] = present
+
+    def _report(self, problem: str) -> None:
+        if problem and not self._failing:
+            _log.error("inputs are not saved, trying again every %g s: %s", self._period, problem)
+        elif self._failing and not problem:
+            _log.warning("inputs are saved again")
+        self._failing = bool(problem)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._wakeup.wait(self._period)
+            self.save(tuple(self._watched) if self._closing else None)
+
+    def _path(self, instance: str) -> Path:
+        return self._directory / f"{instance}.json"
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    values = parse_object(content).get("values")
+    if not isinstance(values, dict):
+        raise ValueError(f"`values` is a {type(values).__name__}, expected an object")
+    return values
+
+
+def _plain(record: RecordSpec, value: Value) -> Any:
+    """A value as the file holds it: an enum by its label, which stays right when labels are inserted."""
+    if record.type is PortType.ENUM and isinstance(value, int) and 0 <= value < len(record.labels):
+        label = record.labels[value]
+        return label if record.labels.count(label) == 1 else value
+    return to_plain(value)
+
+
+def _restored(record: RecordSpec, saved: Any) -> Value:
+    if record.type is PortType.FLOAT and isinstance(saved, str):
+        saved = _NOT_FINITE.get(saved, saved)
+    elif record.type is PortType.ARRAY and isinstance(saved, list) and record.dtype != "string":
+        saved = [_NOT_FINITE.get(item, item) if isinstance(item, str) else item for item in saved]
+    value = convert(record, saved)
+    fields = dict(record.fields)
+    if isinstance(value, (int, float)) and "DRVL" in fields and "DRVH" in fields:
+        low, high = float(fields["DRVL"]), float(fields["DRVH"])
+        if low < high and (value < low or value > high):
+            raise ValueError(
+                f"{record.port or record.name}: {value!r} is outside its limits {low:g} … {high:g}"
+            )
+    return value
