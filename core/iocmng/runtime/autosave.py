@@ -1,4 +1,4 @@
-"""Writable inputs over restarts: their values on disk, per instance and by PV name, and back before records are loaded."""
+"""Values of writable inputs over restarts: saved per instance by PV name, restored before records load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iocmng.runtime.files import parse_object, read_state, write_atomic
 from iocmng.runtime.ports import Clock
 from iocmng.spec import RecordSpec
 from iocmng.spec.convert import convert
-from iocmng.values import PortType, Reading, Value
+from iocmng.values import DType, PortType, Reading, Value
 from iocmng.wire import to_plain
 
 FORMAT = 1
@@ -44,7 +44,7 @@ class Autosave:
     """Keeps the records of a host that say `autosave`. Any thread; nothing here raises because of a disk."""
 
     def __init__(self, directory: Path, clock: Clock, *, period: float = PERIOD, keep: int = KEEP) -> None:
-        """Use `directory`, one file per instance; save changes every `period` s with `keep` backups of a file."""
+        """Use `directory`, a file per instance; save changes every `period` s with `keep` backups."""
         self._directory = directory
         self._clock = clock
         self._period = period
@@ -60,10 +60,10 @@ class Autosave:
         self._wakeup = LockWakeup()
 
     def restore(self, instance: str, records: Iterable[RecordSpec]) -> Restored:
-        """Read what was saved of an instance, before its records are loaded: restoring then processes nothing.
+        """Read what was saved of an instance, before its records are loaded: so restoring processes nothing.
 
-        Values that no longer fit their record (type, limits, labels, length) are left out and named. Values of PVs
-        that are not among `records` stay in the file.
+        Values that no longer fit their record (type, limits, labels, length) are left out and named. Values
+        of PVs that are not among `records` stay in the file.
         """
         found = read_state(self._path(instance), _parse, now=self._clock.time())
         problems = [f"autosave of {instance}: {found.problem}"] if found.problem else []
@@ -80,7 +80,7 @@ class Autosave:
         return Restored(values, tuple(problems))
 
     def watch(self, instance: str, records: Iterable[RecordSpec], read: Callable[[str], Reading]) -> None:
-        """Save an instance's `autosave` records from now on; `read` gives what the record of a PV name shows."""
+        """Save an instance's `autosave` records from now on; `read` gives what the record of a PV shows."""
         kept = tuple(record for record in records if record.autosave)
         if kept:
             with self._lock:
@@ -94,7 +94,7 @@ class Autosave:
             self._touched.discard(instance)
 
     def touch(self, instance: str) -> None:
-        """Say that a writable input of an instance was written, by a client or from inside. Costs next to nothing."""
+        """Say that a writable input was written, by a client or from inside. Costs next to nothing."""
         self._touched.add(instance)
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class Autosave:
         self._thread.start()
 
     def close(self, timeout: float = 2.0) -> None:
-        """End the thread and save all instances a last time; waits at most `timeout` seconds for a hanging disk."""
+        """End the thread and save all instances a last time; waits at most `timeout` seconds for the disk."""
         self._closing = True
         self._wakeup.set()
         if self._thread is None:
@@ -112,7 +112,7 @@ class Autosave:
             self._thread.join(timeout)
 
     def save(self, instances: Iterable[str] | None = None) -> None:
-        """Write the files of the touched instances (or of `instances`) whose values differ from what is in them."""
+        """Write the files of touched instances (or of `instances`) where values differ from the file's."""
         with self._saving:
             if instances is None:
                 # Taken before the values are read, so that what is written meanwhile is saved the next time.
@@ -181,8 +181,13 @@ def _plain(record: RecordSpec, value: Value) -> Any:
 def _restored(record: RecordSpec, saved: Any) -> Value:
     if record.type is PortType.FLOAT and isinstance(saved, str):
         saved = _NOT_FINITE.get(saved, saved)
-    elif record.type is PortType.ARRAY and isinstance(saved, list) and record.dtype != "string":
+    elif record.type is PortType.ARRAY and isinstance(saved, list) and record.dtype is not DType.STRING:
         saved = [_NOT_FINITE.get(item, item) if isinstance(item, str) else item for item in saved]
+        if record.dtype is DType.UINT64 and all(type(item) is int and 0 <= item < 2**64 for item in saved):
+            import numpy as np
+
+            # Without its type numpy takes a list that holds more than 63 bits for floats.
+            saved = np.array(saved, dtype=np.uint64)
     value = convert(record, saved)
     fields = dict(record.fields)
     if isinstance(value, (int, float)) and "DRVL" in fields and "DRVH" in fields:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -60,13 +60,11 @@ def read_state(path: Path, parse: Callable[[bytes], T], *, now: float | None = N
         now: Seconds since 1970-01-01 UTC for the name of what is set aside, None for the present.
     """
     problems: list[str] = []
-    for copy in (path, *backups(path)):
+    for copy in _copies(path):
         try:
             content = copy.read_bytes()
         except FileNotFoundError:
-            if copy == path:
-                return Found()
-            continue
+            return Found()
         except OSError as error:
             problems.append(f"{copy} cannot be read: {error.strerror or error}")
             continue
@@ -106,6 +104,12 @@ def backups(path: Path) -> tuple[Path, ...]:
         (int(match[1]), entry) for entry in path.parent.iterdir() if (match := numbered.match(entry.name))
     )
     return tuple(entry for _, entry in found)
+
+
+def _copies(path: Path) -> Iterator[Path]:
+    yield path
+    # Listed only when the file itself is broken: there may be thousands of others beside it.
+    yield from backups(path)
 
 
 def _backup(path: Path, number: int) -> Path:
