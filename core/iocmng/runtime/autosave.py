@@ -156,8 +156,9 @@ class Autosave:
 
     def _run(self) -> None:
         while not self._closing:
+            self.save()
             self._wakeup.wait(self._period)
-            self.save(tuple(self._watched) if self._closing else None)
+        self.save(tuple(self._watched))
 
     def _path(self, instance: str) -> Path:
         return self._directory / f"{instance}.json"
