@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,6 +15,7 @@ import typer.main
 
 from iocmng.errors import IocmngError
 from iocmng.names import did_you_mean
+from iocmng_cli.light import lightened
 from iocmng_cli.reporting import report
 from iocmng_cli.session import shared_options
 
@@ -37,6 +39,10 @@ class LazyCommands(typer.core.TyperGroup):
     """Looks a command's module up in `homes`, then among the entry points of other packages."""
 
     homes: Mapping[str, Home] = {}
+
+    def get_params(self, ctx: Any) -> Any:
+        """The options before the command."""
+        return lightened(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Our own commands in the order of the help, then foreign ones by name."""
@@ -83,20 +89,22 @@ def _own(name: str, home: Home) -> Any:
     command: Any = group if home.group else group.commands[name]
     command.name = name
     command.rich_help_panel = home.panel
-    if home.remote:
-        for leaf in _leaves(command):
-            taken = {word for param in leaf.params for word in param.opts}
-            leaf.params += [option for option in shared_options() if taken.isdisjoint(option.opts)]
+    for each in _with_subcommands(command):
+        each.get_params = partial(_light_params, each.get_params)
+        if home.remote and not hasattr(each, "commands"):
+            taken = {word for param in each.params for word in param.opts}
+            each.params += [option for option in shared_options() if taken.isdisjoint(option.opts)]
     return command
 
 
-def _leaves(command: Any) -> Iterator[Any]:
-    commands = getattr(command, "commands", None)
-    if commands is None:
-        yield command
-    else:
-        for sub in commands.values():
-            yield from _leaves(sub)
+def _light_params(typers_own: Any, ctx: Any) -> Any:
+    return lightened(typers_own(ctx))
+
+
+def _with_subcommands(command: Any) -> Iterator[Any]:
+    yield command
+    for sub in getattr(command, "commands", {}).values():
+        yield from _with_subcommands(sub)
 
 
 def _foreign() -> Iterator[EntryPoint]:

@@ -14,13 +14,13 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 All = Annotated[bool, typer.Option("--all", help="Every instance that is not INVALID.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Instance.", autocompletion=completion.instances)]
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME…", help="Instances.", autocompletion=completion.instances)
+    list[str] | None, typer.Argument(metavar="NAME", help="Instances.", autocompletion=completion.instances)
 ]
 Job = Annotated[str, typer.Argument(metavar="NAME", help="Job.", autocompletion=completion.jobs)]
 Pvs = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME…",
+        metavar="NAME",
         help="Full PV names, or INSTANCE:PORT under the host's prefix.",
         autocompletion=completion.pvs,
     ),

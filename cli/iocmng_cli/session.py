@@ -55,12 +55,19 @@ def _take_token_file(ctx: typer.Context, value: Path | None) -> Path | None:
 
 Url = Annotated[
     str | None,
-    typer.Option("--url", help=URL_HELP, callback=_take_url, expose_value=False, rich_help_panel="Host"),
+    typer.Option(
+        "--url", metavar="URL", help=URL_HELP, callback=_take_url, expose_value=False, rich_help_panel="Host"
+    ),
 ]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
-        "--token-file", help=TOKEN_HELP, callback=_take_token_file, expose_value=False, rich_help_panel="Host"
+        "--token-file",
+        metavar="FILE",
+        help=TOKEN_HELP,
+        callback=_take_token_file,
+        expose_value=False,
+        rich_help_panel="Host",
     ),
 ]
 

@@ -32,13 +32,18 @@ def dev(
         Path, typer.Argument(metavar="DIR", help="A package with pyproject.toml, or a plugin directory.")
     ],
     prefix: Annotated[
-        str | None, typer.Option(help="First part of all PV names; default: DEV:<USER>.")
+        str | None, typer.Option(metavar="PREFIX", help="First part of all PV names; default: DEV:<USER>.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the admin endpoint; default: a free one.")
+        int | None,
+        typer.Option(
+            min=1, max=65535, metavar="PORT", help="Port of the admin endpoint; default: a free one."
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Site file; default: none.")] = None,
-    state_dir: Annotated[Path | None, typer.Option(help="Directory of what the host keeps.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Site file; default: none.")] = None,
+    state_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Directory of what the host keeps.")
+    ] = None,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="Least level that is logged.")] = "info",
 ) -> None:
     """Run a package or plugin directory without installing it, and again whenever a file changes."""

@@ -88,7 +88,7 @@ def abort(
 def history(
     ctx: typer.Context,
     name: Job,
-    limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, metavar="RUNS", help="So many at most.")] = 20,
     json: Json = False,
 ) -> None:
     """List the runs of a job, newest first."""

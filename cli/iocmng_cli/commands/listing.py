@@ -53,7 +53,7 @@ def _known_state(value: str | None) -> str | None:
 )
 def list_(
     ctx: typer.Context,
-    kind: Annotated[Kind | None, typer.Option(help="Only tasks, or only jobs.")] = None,
+    kind: Annotated[Kind | None, typer.Option(metavar="task|job", help="Only tasks, or only jobs.")] = None,
     state: Annotated[
         str | None,
         typer.Option(

@@ -58,7 +58,9 @@ def logs(
         str | None,
         typer.Option(metavar="TIME", help="Only lines since then: 5m, 1h30m, or an ISO 8601 time."),
     ] = None,
-    level: Annotated[Level, typer.Option(case_sensitive=False, help="Least level.")] = Level.DEBUG,
+    level: Annotated[
+        Level, typer.Option(case_sensitive=False, metavar="LEVEL", help="Least level.")
+    ] = Level.DEBUG,
     limit: Annotated[
         int, typer.Option(min=1, metavar="LINES", help="So many of the latest lines at most.")
     ] = 1000,

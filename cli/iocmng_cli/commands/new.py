@@ -36,15 +36,18 @@ class Kind(StrEnum):
 )
 def new(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to make; it must not exist.")],
-    kind: Annotated[Kind, typer.Option(help="What it is.")] = Kind.TASK,
+    kind: Annotated[Kind, typer.Option(metavar="task|job|declarative", help="What it is.")] = Kind.TASK,
     name: Annotated[
-        str | None, typer.Option(help="Name of the plugin; default: the directory's name.")
+        str | None, typer.Option(metavar="NAME", help="Name of the plugin; default: the directory's name.")
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Middle part of its PV names; default: the name in upper case.")
+        str | None,
+        typer.Option(metavar="PREFIX", help="Middle part of its PV names; default: the name in upper case."),
     ] = None,
-    description: Annotated[str, typer.Option(help="What it does, in one sentence.")] = "An iocmng plugin",
-    author: Annotated[str, typer.Option(help="Who writes it.")] = "",
+    description: Annotated[
+        str, typer.Option(metavar="TEXT", help="What it does, in one sentence.")
+    ] = "An iocmng plugin",
+    author: Annotated[str, typer.Option(metavar="TEXT", help="Who writes it.")] = "",
 ) -> None:
     """Make a plugin package that can be installed, tested and run."""
     target = directory.expanduser().resolve()

@@ -23,7 +23,7 @@ def set_(
     ctx: typer.Context,
     name: Name,
     assignments: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE…", help="New values; `KEY=` drops what was set before.")
+        list[str], typer.Argument(metavar="KEY=VALUE", help="New values; `KEY=` drops what was set before.")
     ],
     json: Json = False,
 ) -> None:

@@ -29,15 +29,21 @@ class LogLevel(StrEnum):
 def run(
     config: Annotated[
         Path | None,
-        typer.Option(help="Site file; default: IOCMNG_CONFIG, ./iocmng.yaml, /etc/iocmng/iocmng.yaml."),
+        typer.Option(
+            metavar="FILE", help="Site file; default: IOCMNG_CONFIG, ./iocmng.yaml, /etc/iocmng/iocmng.yaml."
+        ),
     ] = None,
-    prefix: Annotated[str | None, typer.Option(help="First part of all PV names; IOCMNG_PREFIX.")] = None,
-    host: Annotated[str | None, typer.Option(help="Address of the admin endpoint; IOCMNG_HOST.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="First part of all PV names; IOCMNG_PREFIX.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address of the admin endpoint; IOCMNG_HOST.")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Its port; IOCMNG_PORT, else 8080.")
+        int | None, typer.Option(min=0, max=65535, metavar="PORT", help="Its port; IOCMNG_PORT, else 8080.")
     ] = None,
     state_dir: Annotated[
-        Path | None, typer.Option(help="Directory of what the host keeps; IOCMNG_STATE_DIR.")
+        Path | None, typer.Option(metavar="DIR", help="Directory of what the host keeps; IOCMNG_STATE_DIR.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -48,7 +54,9 @@ def run(
     ] = False,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option(case_sensitive=False, help="Least level that is logged; IOCMNG_LOG_LEVEL."),
+        typer.Option(
+            case_sensitive=False, metavar="LEVEL", help="Least level that is logged; IOCMNG_LOG_LEVEL."
+        ),
     ] = None,
     log_format: Annotated[
         str | None, typer.Option(metavar="text|json", help="Form of the log lines.")

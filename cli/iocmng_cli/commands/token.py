@@ -31,7 +31,9 @@ class Grantable(StrEnum):
 def create(
     ctx: typer.Context,
     name: TokenName,
-    role: Annotated[Grantable, typer.Option(help="What its bearer may do.")] = Grantable.OPERATOR,
+    role: Annotated[
+        Grantable, typer.Option(metavar="viewer|operator|admin", help="What its bearer may do.")
+    ] = Grantable.OPERATOR,
     json: Json = False,
 ) -> None:
     """Make a token and print its secret, this once."""
