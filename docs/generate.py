@@ -225,9 +225,9 @@ def http_page() -> str:
     ]
     return (
         f"{NOTE}# HTTP\n\nThe admin endpoint, by default on `http://127.0.0.1:8080`. What changes "
-        "something asks for `Authorization: Bearer <token>`. Errors are `application/problem+json` with `code`, "
-        "`detail` and `hint`. All of it is in [openapi.json](../openapi.json), served at `/openapi.json`.\n\n"
-        + table(("method", "path", "does"), rows)
+        "something asks for `Authorization: Bearer <token>`. Errors are `application/problem+json` with "
+        "`code`, `detail` and `hint`. All of it is in [openapi.json](../openapi.json), which the host serves "
+        "at `/openapi.json`.\n\n" + table(("method", "path", "does"), rows)
     )
 
 

@@ -1,4 +1,4 @@
-"""Python environments for tests, made with uv: clean ones, and ones layered on the environment that runs the tests."""
+"""Python environments for tests, made with uv: clean ones, and ones layered on the one that runs the tests."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Environment:
 
 
 def outside() -> dict[str, str]:
-    """The environment variables of a fresh shell: nothing of the environment or pytest that runs the tests."""
+    """The environment variables of a fresh shell, without those of pytest and its environment."""
     dropped = ("PYTEST", "VIRTUAL_ENV", "PYTHON", "IOCMNG", "COV_")
     return {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
 

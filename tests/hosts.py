@@ -1,8 +1,9 @@
-"""A host in a process of its own, started as a user starts it, and CA and PVA clients in processes of theirs."""
+"""A host in a process of its own, started as a user does, and CA and PVA clients in processes of theirs."""
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import signal
@@ -19,7 +20,7 @@ from typing import Any
 from environments import Environment, outside
 
 START = 60.0
-STOP = 15.0
+STOP = 20.0
 
 CLIENTS = {
     "ca": """
@@ -148,9 +149,14 @@ class RunningHost:
         return done.stdout
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code."""
+        """End it as systemd does, and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP)
+
+    def interrupt(self) -> int:
+        """End it as Ctrl-C in a terminal does: everything in the foreground hears of it."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(STOP)
 
 
@@ -161,8 +167,12 @@ def running(
     *arguments: str,
     argv: list[str] | None = None,
     env: dict[str, str] | None = None,
+    start: float = START,
 ) -> Iterator[RunningHost]:
-    """`iocmng run ARGUMENTS` (or `argv`) in `directory`, from its URL on standard output until the block ends."""
+    """`iocmng run ARGUMENTS` (or `argv`) in `directory`, from the moment it prints its URL until the block ends.
+
+    `env` is laid over a world of its own; `start` is how long the URL may take, seconds.
+    """
     world = {**own_world(directory), **(env or {})}
     process = subprocess.Popen(
         argv or [environment.program("iocmng"), "run", *arguments],
@@ -188,27 +198,27 @@ def running(
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
-        _until_it_serves(host, said)
+        _until_it_serves(host, said, start)
         yield host
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(STOP)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP)
         listener.join(STOP)
         stream.close()
 
 
-def _until_it_serves(host: RunningHost, said: queue.Queue[str | None]) -> None:
-    end = time.monotonic() + START
+def _until_it_serves(host: RunningHost, said: queue.Queue[str | None], start: float) -> None:
+    end = time.monotonic() + start
     while True:
         try:
             line = said.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
-            raise AssertionError(f"no URL after {START:.0f} s; the host said:\n{host.output}") from None
+            raise AssertionError(f"no URL after {start:.0f} s; the host said:\n{host.output}") from None
         assert line is not None, f"the host ended with code {host.process.wait(STOP)}:\n{host.output}"
         if re.search(re.escape(host.url), line):
             return

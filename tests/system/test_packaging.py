@@ -14,6 +14,9 @@ import pytest
 from environments import ROOT, Environment, checkout, clean, uv
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OWN = sys.stdlib_module_names | {"iocmng", "iocmng_cli"}
+LIGHT = ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng.client", "iocmng_cli.main"]
+HEAVY = ["softioc", "epicscorelibs", "p4p", "epics", "numpy", "pydantic", "fastapi", "uvicorn", "cothread"]
 TEMPLATE = ROOT / "plugin-template"
 
 
@@ -24,20 +27,24 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The sdist of the checkout, the wheel made from that sdist, and the wheel made from the checkout itself."""
+    """The sdist, the wheel made from that sdist, and the wheel made from the checkout itself."""
     found = {}
     for name, options in (("wheel from sdist", ()), ("wheel", ("--wheel",))):
         out = tmp_path_factory.mktemp("dist")
         done = uv("build", "-q", *options, "--out-dir", out, source)
         assert done.returncode == 0, done.stderr
         (found[name],) = out.glob("*.whl")
-        found.update({"sdist": path for path in out.glob("*.tar.gz")})
+        for path in out.glob("*.tar.gz"):
+            found["sdist"] = path
     return found
 
 
 @pytest.fixture(scope="module", params=["wheel", "sdist", "editable"])
 def installed(
-    request: pytest.FixtureRequest, built: dict[str, Path], source: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    built: dict[str, Path],
+    source: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Environment:
     environment = clean(tmp_path_factory.mktemp("env") / "venv")
     environment.install(*(("-e", source) if request.param == "editable" else (built[request.param],)))
@@ -78,7 +85,13 @@ def test_the_wheel_holds_the_packages_and_the_template(built: dict[str, Path]) -
 def test_the_sdist_can_be_built_from_and_read(built: dict[str, Path]) -> None:
     with tarfile.open(built["sdist"]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"README.md", "LICENSE", "CHANGELOG.md", "pyproject.toml", "plugin-template/cookiecutter.json"} <= names
+    assert {
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "pyproject.toml",
+        "plugin-template/cookiecutter.json",
+    } <= names
 
 
 @pytest.mark.parametrize("script", sorted(PROJECT["scripts"]))
@@ -98,18 +111,33 @@ def test_an_installed_host_makes_plugins_from_its_template(installed: Environmen
     assert (tmp_path / "sample" / "src" / "sample" / "config.yaml").is_file()
 
 
-@pytest.mark.parametrize("module", ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng_cli.main"])
+@pytest.mark.parametrize(
+    "module", ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng_cli.main"]
+)
 def test_imports_stay_light(installed: Environment, module: str) -> None:
-    heavy = ["softioc", "epicscorelibs", "p4p", "epics", "numpy", "pydantic", "fastapi", "uvicorn", "cothread"]
+    heavy = [
+        "softioc",
+        "epicscorelibs",
+        "p4p",
+        "epics",
+        "numpy",
+        "pydantic",
+        "fastapi",
+        "uvicorn",
+        "cothread",
+    ]
     done = installed.run(
-        "python", "-c", f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+        "python", "-c", f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
     )
     assert done.stdout.strip() == "[]", done.stderr
 
 
 def declared(*extras: str) -> set[str]:
     """Canonical names of the distributions that pyproject asks for."""
-    asked = [*PROJECT["dependencies"], *(item for extra in extras for item in PROJECT["optional-dependencies"][extra])]
+    asked = [
+        *PROJECT["dependencies"],
+        *(item for extra in extras for item in PROJECT["optional-dependencies"][extra]),
+    ]
     return {canonical(item) for item in asked}
 
 
@@ -136,11 +164,21 @@ def test_everything_imported_is_declared() -> None:
     allowed = declared("ophyd") | declared("test")
     # Brought along by the dependency that is named: softioc loads EPICS itself, p4p and softioc need numpy,
     # fastapi is a layer on starlette, pydantic on pydantic-core, typer on click, hatchling on packaging.
-    allowed |= {"epicscorelibs", "epicsdbbuilder", "numpy", "starlette", "pydantic-core", "click", "packaging"}
+    allowed |= {
+        "epicscorelibs",
+        "epicsdbbuilder",
+        "numpy",
+        "starlette",
+        "pydantic-core",
+        "click",
+        "packaging",
+    }
     missing = {}
     for package in ("core/iocmng", "cli/iocmng_cli"):
         for path in (ROOT / package).rglob("*.py"):
-            for name in imported(ast.parse(path.read_text())) - sys.stdlib_module_names - {"iocmng", "iocmng_cli"}:
+            for name in (
+                imported(ast.parse(path.read_text())) - sys.stdlib_module_names - {"iocmng", "iocmng_cli"}
+            ):
                 owners = {canonical(owner) for owner in distributions.get(name, [name])}
                 if not owners & allowed:
                     missing[str(path.relative_to(ROOT))] = name
@@ -150,5 +188,7 @@ def test_everything_imported_is_declared() -> None:
 def test_every_dependency_is_explained() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
     listed = {line.split("`")[1] for line in text.splitlines() if line.startswith("| `")}
-    extras = {canonical(item) for items in PROJECT["optional-dependencies"].values() for item in items} - {"iocmng"}
+    extras = {canonical(item) for items in PROJECT["optional-dependencies"].values() for item in items} - {
+        "iocmng"
+    }
     assert listed == declared() | extras

@@ -1,0 +1,149 @@
+"""The documents say what is so: code runs, configs load, commands parse, links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+from documents import Block, anchors, blocks, documents, links, sections
+from environments import DEADLINE, ROOT, outside
+
+from iocmng import JobBase, TaskBase
+from iocmng.config import parse_config
+from iocmng.errors import ExitCode
+from iocmng.lifecycle import HostState, JobState, State
+from iocmng.settings import load_settings
+from iocmng.testing import run_job, run_task
+
+WRITTEN = [str(path.relative_to(ROOT)) for path in documents() if "reference" not in path.parts]
+EVERY = [block for name in WRITTEN for block in blocks(name)]
+CONFIGS = [block for block in EVERY if block.language == "yaml"]
+RECIPES = [
+    pytest.param(found, id=heading)
+    for heading, found in sections("docs/how-to.md").items()
+    if any(block.language == "python" for block in found)
+]
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_generated_pages_are_up_to_date() -> None:
+    assert load(ROOT / "docs" / "generate.py").outdated() == {}, "run: python docs/generate.py"
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for link in links(path):
+        target, _, anchor = link.partition("#")
+        if re.match(r"\w+:", target):
+            continue
+        file = (path.parent / target).resolve() if target else path
+        assert file.exists(), link
+        assert not anchor or anchor in anchors(file), link
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    assert {block.language for block in EVERY} <= {"python", "yaml", "bash", "sh", "text", "mermaid", ""}
+
+
+@pytest.mark.parametrize("step", list(sections("docs/tutorial.md").items()), ids=lambda step: step[0])
+def test_each_step_of_the_tutorial_passes_its_test(step: tuple[str, list[Block]], tmp_path: Path) -> None:
+    files = {block.file: block.text for block in step[1]}
+    assert set(files) == {"chiller.py", "config.yaml", "test_chiller.py"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", str(tmp_path)],
+        cwd=tmp_path,
+        env=outside(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("found", RECIPES)
+def test_each_recipe_runs(found: list[Block], tmp_path: Path) -> None:
+    for block in found:
+        if block.file:
+            (tmp_path / block.file).write_text(block.text)
+    (code,) = (block for block in found if block.language == "python")
+    module = load(tmp_path / code.file)
+    config = str(tmp_path / "config.yaml")
+    for thing in vars(module).values():
+        if not isinstance(thing, type) or thing.__module__ != module.__name__:
+            continue
+        if issubclass(thing, TaskBase):
+            with run_task(thing, config=config) as task:
+                task.step(3.0)
+                assert task.status == "RUN", task.message
+        elif issubclass(thing, JobBase):
+            assert run_job(thing, config=config).success
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in EVERY if block.language == "yaml"], ids=lambda block: block.place
+)
+def test_configs_and_site_files_load(block: Block, tmp_path: Path) -> None:
+    if block.file == "iocmng.yaml":
+        (tmp_path / "iocmng.yaml").write_text(block.text)
+        load_settings({"state_dir": str(tmp_path / "state")}, {}, tmp_path)
+    else:
+        loaded = parse_config(block.text, "config.yaml")
+        assert loaded.findings == ()
+        assert loaded.config is not None
+
+
+def command_lines() -> list[Any]:
+    found = []
+    for block in EVERY:
+        if block.language not in ("bash", "sh") or block.document == "docs/cli.md":
+            continue
+        for line in block.text.splitlines():
+            words = shlex.split(line, comments=True)
+            start = next((at for at, word in enumerate(words) if Path(word).name == "iocmng"), None)
+            if start is not None:
+                found.append(
+                    pytest.param(words[start + 1 :], id=f"{block.document}: {' '.join(words[start:])}")
+                )
+    return found
+
+
+@pytest.mark.parametrize("words", command_lines())
+def test_commands_are_ones_that_exist(words: list[str]) -> None:
+    from iocmng_cli.main import app
+
+    command: Any = typer.main.get_group(app)
+    context = command.make_context("iocmng", list(words))
+    while hasattr(command, "get_command"):
+        rest = (
+            [*context.protected_args, *context.args] if hasattr(context, "protected_args") else context.args
+        )
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+
+
+def test_the_runbook_knows_every_state_exit_code_and_finding() -> None:
+    from iocmng.plugins.codes import CODES
+
+    text = (ROOT / "docs" / "operating.md").read_text()
+    rows = {line.split("|")[1].strip().strip("`") for line in text.splitlines() if line.startswith("|")}
+    wanted = {state.name for states in (State, JobState, HostState) for state in states}
+    wanted |= {str(int(code)) for code in ExitCode} | set(CODES)
+    assert wanted - rows == set()
