@@ -18,7 +18,7 @@ from iocmng.wire import ENDPOINT_FILE, Actor, Endpoint, Role, process_started, t
 
 ANONYMOUS = "anonymous"
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})
-CLI_AGENT = "iocmng-cli"
+CLI_AGENT = "iocmng-cli/"
 
 
 @dataclass(frozen=True, slots=True)

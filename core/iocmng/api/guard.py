@@ -11,11 +11,17 @@ from fastapi.routing import APIRoute
 from iocmng.api.gate import caller
 from iocmng.wire import Role
 
+ROLE_KEY = "x-role"
+
 
 class GuardedRoute(APIRoute):
     """A route that needs a role."""
 
     role: ClassVar[Role] = Role.ADMIN
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        extra = {**(options.pop("openapi_extra", None) or {}), ROLE_KEY: self.role.value}
+        super().__init__(path, endpoint, openapi_extra=extra, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler in the check."""

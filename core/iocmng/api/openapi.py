@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
-from iocmng.api.guard import GuardedRoute
+from iocmng.api.guard import ROLE_KEY
 from iocmng.api.models import ProblemBody
 from iocmng.api.problems import MEDIA_TYPE
 from iocmng.lifecycle import HostState, JobState, State
@@ -37,33 +37,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.pop(unused, None)
     schemas["ProblemBody"] = TypeAdapter(ProblemBody).json_schema()
     document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-    roles = {
-        (route.path, method.lower()): route.role for route in guarded(app) for method in route.methods or ()
-    }
     refusal = {
         "description": "Refused, with code, detail and hint",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
     }
-    for path, operations in document["paths"].items():
+    for operations in document["paths"].values():
         for method, operation in operations.items():
             if method not in _METHODS:
                 continue
-            role = roles[path, method]
-            operation["x-role"] = role.value
-            if role is not Role.NONE:
+            if operation[ROLE_KEY] != Role.NONE:
                 operation["security"] = [{"bearer": []}]
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = refusal
     return document
-
-
-def guarded(app: FastAPI) -> Iterator[GuardedRoute]:
-    """Every route of the app.
-
-    Raises:
-        TypeError: One of them needs no role, which would open it to everybody.
-    """
-    for route in app.routes:
-        if not isinstance(route, GuardedRoute):
-            raise TypeError(f"route {getattr(route, 'path', route)!r} is not guarded by a role")
-        yield route

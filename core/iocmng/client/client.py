@@ -39,7 +39,7 @@ class Client:
         token: The bearer token; looked for (see `find_token`) when not given.
         token_file: A file that holds the token, instead of `token`.
         timeout: Seconds one answer may take, besides what the host was asked to wait.
-        user_agent: What the host's audit sees; one that starts with "iocmng-cli" counts as the command line.
+        user_agent: What the host's audit sees; one that starts with "iocmng-cli/" counts as the command line.
 
     Every method raises NoHost when no host answers, NotAllowed when the token does not do, NotFound for an
     unknown name, Refused when the present state does not allow it, BadInput when the host refuses a value.
