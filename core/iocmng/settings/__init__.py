@@ -1,1 +1,23 @@
-"""The site file, the environment and the command line, merged with the origin of each setting."""
+"""The settings of a host: site file, environment, command line."""
+
+from iocmng.settings.directories import PluginDirectory, read_plugins_file
+from iocmng.settings.instances import InstanceSettings
+from iocmng.settings.load import load_settings
+from iocmng.settings.sample import sample
+from iocmng.settings.schema import schema
+from iocmng.settings.settings import Settings
+from iocmng.settings.site import AdminSettings, LogSettings, SiteFile, TokenSettings
+
+__all__ = [
+    "AdminSettings",
+    "InstanceSettings",
+    "LogSettings",
+    "PluginDirectory",
+    "Settings",
+    "SiteFile",
+    "TokenSettings",
+    "load_settings",
+    "read_plugins_file",
+    "sample",
+    "schema",
+]

@@ -1,0 +1,169 @@
+"""The list of plugin directories, plugins.yaml (IOCMNG_PLUGINS_CONFIG), entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from iocmng import names
+from iocmng.config import Report, SupervisionKeys, read_document, read_model
+from iocmng.config.document import Document, plain
+from iocmng.config.fields import Flag, OrEmptyMapping, Strict, Text
+from iocmng.errors import BadInput
+from iocmng.settings.environment import expand
+from iocmng.settings.instances import InstanceSettings
+from iocmng.wire import Finding, Level
+
+
+class DirectoryEntry(Strict):
+    """One entry of `plugins:`."""
+
+    name: Text
+    git_url: Text | None = None
+    local_path: Text | None = None
+    path: str | None = None
+    branch: str | None = None
+    pat: str | None = Field(default=None, repr=False)
+    auto_start: Flag = True
+    auto_start_on_boot: Flag = True
+    autostart_order: int | None = None
+    parameters: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginDirectory:
+    """A plugin that lives in a directory.
+
+    Attributes:
+        name: Name of the plugin and its instance, "" when the entry has none.
+        directory: Where plugin and config are, None when the entry has an error.
+        root: Where the entry points to; `requirements.txt` is looked for here too.
+        settings: What the entry says about the instance.
+        findings: What is wrong with the entry.
+    """
+
+    name: str
+    directory: Path | None = None
+    root: Path | None = None
+    settings: InstanceSettings | None = None
+    findings: tuple[Finding, ...] = field(default=())
+
+
+def read_plugins_file(file: Path, environ: Mapping[str, str]) -> tuple[PluginDirectory, ...]:
+    """Read a list of plugin directories; an entry with an error is returned with its findings.
+
+    Raises:
+        BadInput: The file as a whole cannot be read; names file, line and column.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file}: list of plugins cannot be read: {error}") from None
+    document = read_document(text, str(file), expand=lambda part: expand(part, environ))
+    errors = [finding for finding in document.findings if finding.code != "unset-variable"]
+    if errors:
+        raise BadInput(str(errors[0]))
+    entries = (document.value or {}).get("plugins") if isinstance(document.value or {}, Mapping) else None
+    if entries is None and not document.value:
+        return ()
+    if not isinstance(entries, list):
+        raise BadInput(f"{document.where('plugins')}: a list of plugins has one key, plugins: [...]")
+    return tuple(_entry(index, entry, document, file) for index, entry in enumerate(entries))
+
+
+def _entry(index: int, raw: Any, document: Document, file: Path) -> PluginDirectory:
+    report = Report(Document(document.file, document.value, document.keys, document.values))
+    given = raw.get("name") if isinstance(raw, Mapping) else None
+    name = given if isinstance(given, str) else ""
+    if not isinstance(raw, Mapping):
+        report.error("wrong-type", "an entry of plugins is a mapping", "plugins", index)
+        return PluginDirectory(name=name, findings=tuple(report.findings))
+    inner = _Inner(report, ("plugins", index))
+    for finding in document.findings:
+        if finding.where.key.startswith(f"plugins[{index}]"):
+            report.findings.append(finding)
+    entry = read_model(DirectoryEntry, plain(dict(raw)), inner)
+    if entry is None:
+        return PluginDirectory(name=name, findings=tuple(report.findings))
+    directory, root = _places(entry, inner, file)
+    ok = not any(finding.level is Level.ERROR for finding in report.findings)
+    return PluginDirectory(
+        name=entry.name,
+        directory=directory if ok else None,
+        root=root if ok else None,
+        settings=_instance(entry),
+        findings=tuple(report.findings),
+    )
+
+
+class _Inner(Report):
+    """A report about one part of a document: paths are relative to it."""
+
+    def __init__(self, outer: Report, base: tuple[str | int, ...]) -> None:
+        super().__init__(outer.document)
+        self.findings = outer.findings
+        self._base = base
+
+    def add(
+        self,
+        level: Level,
+        code: str,
+        message: str,
+        path: tuple[Any, ...],
+        hint: str = "",
+        *,
+        key: bool = False,
+    ) -> None:
+        self.broken.add(path)
+        where = self.document.where(*self._base, *path, key=key)
+        self.findings.append(Finding(level, code, message, where, hint))
+
+
+def _places(entry: DirectoryEntry, report: Report, file: Path) -> tuple[Path | None, Path | None]:
+    if problem := names.plugin_name_problem(entry.name):
+        report.error("name", problem, "name")
+    if entry.git_url is not None:
+        report.error(
+            "not-supported-yet",
+            f"{entry.name}: git_url: this version does not fetch from git yet",
+            "git_url",
+            hint="clone it and write local_path",
+            key=True,
+        )
+        return None, None
+    if entry.local_path is None:
+        report.error(
+            "missing-key",
+            f"{entry.name}: an entry needs local_path",
+            "local_path",
+            hint="add local_path: DIR",
+        )
+        return None, None
+    root = Path(file.parent, entry.local_path).absolute()
+    part = PurePosixPath(entry.path or ".")
+    if part.is_absolute() or ".." in part.parts:
+        report.error("path", f"{entry.name}: path {entry.path!r} leads out of {entry.local_path}", "path")
+        return None, None
+    directory = root / part
+    if not directory.is_dir():
+        report.error("missing-directory", f"{entry.name}: there is no directory {directory}", "local_path")
+        return None, None
+    if not directory.resolve().is_relative_to(root.resolve()):
+        report.error("path", f"{entry.name}: path {entry.path!r} is a link out of {entry.local_path}", "path")
+        return None, None
+    return directory, root
+
+
+def _instance(entry: DirectoryEntry) -> InstanceSettings:
+    given = entry.autostart_order
+    supervision = SupervisionKeys() if given is None else SupervisionKeys(start_order=given)
+    return InstanceSettings(
+        plugin=entry.name,
+        parameters=entry.parameters,
+        enabled=entry.auto_start and entry.auto_start_on_boot,
+        supervision=supervision,
+    )
