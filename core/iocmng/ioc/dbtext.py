@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from iocmng.errors import RecordError
+from iocmng.names import MAX_PV
 from iocmng.spec import RecordSpec
 from iocmng.values import DType
 
@@ -34,6 +35,8 @@ FTVL = {
 
 _ENUM_STRINGS = ("ZRST", "ONST", "TWST", "THST", "FRST", "FVST", "SXST", "SVST",
                  "EIST", "NIST", "TEST", "ELST", "TVST", "TTST", "FTST", "FFST")  # fmt: skip
+ENUM_SEVERITIES = tuple(f"{name[:2]}SV" for name in _ENUM_STRINGS)
+"""Severity fields of the states of an mbbi or mbbo."""
 _BOOL_STRINGS = ("ZNAM", "ONAM")
 _UNIT_TYPES = frozenset({"ai", "ao", "longin", "longout", "int64in", "int64out", "waveform", "calc"})
 
@@ -106,6 +109,8 @@ def record_text(spec: RecordSpec) -> str:
     """
     if not _NAME.match(spec.name):
         raise RecordError(f"record {spec.name!r}: the name holds a character that EPICS refuses")
+    if len(spec.name) > MAX_PV:
+        raise RecordError(f"record {spec.name!r}: {len(spec.name)} characters, at most {MAX_PV} fit")
     if not re.match(r"[a-z0-9]+\Z", spec.record_type):
         raise RecordError(f"record {spec.name}: no record type {spec.record_type!r}")
     lines = [f"record({spec.record_type}, {quoted(spec.name, spec.name)}) {{"]

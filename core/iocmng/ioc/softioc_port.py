@@ -200,7 +200,9 @@ class SoftIoc:
         actor = arrival.actor if arrival else Actor(via="pv")
         if arrival and record.running:
             self._listener.started(arrival, spec.labels[1] if len(spec.labels) > 1 else "1")
-        self._call_soon(self._hand_on, Put(spec.name, value, actor, complete, arrival.ahead if arrival else 0))
+        self._call_soon(
+            self._hand_on, Put(spec.name, value, actor, complete, arrival.ahead if arrival else 0)
+        )
 
     def _ignored(self, arrival: Arrival) -> None:
         name = self._completing[arrival.record].spec.name
