@@ -1,4 +1,4 @@
-"""What one forked child of the probe does with one question; whatever the plugin does ends with this process."""
+"""What one fork of the probing child does with one question; whatever the plugin does ends with it."""
 
 from __future__ import annotations
 
@@ -52,3 +52,71 @@ def judge(question: Question, say: Say) -> Verdict:
         schema=_schema(cls),
         parameters=sets,
     )
+
+
+def _check_set(cls: type, loaded: LoadedConfig, given: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a class says about one set of parameters."""
+    yield from check_mode(cls, Mode(given.get("mode", Mode.CONTINUOUS)))
+    declared: Any = getattr(cls, "Parameters", None)
+    model = model_of(cls)
+    if model is None:
+        if isinstance(declared, type):
+            text = f"{cls.__name__}.Parameters is no pydantic model"
+            hint = "write 'class Parameters(ParameterModel):' after 'from iocmng import ParameterModel'"
+            yield Finding(Level.ERROR, "parameters", text, Where(key="Parameters"), hint)
+        return
+    fields = model.model_fields
+    try:
+        model(**{key: value for key, value in given.items() if key in fields or key not in RESERVED})
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            yield _parameter_finding(item["loc"], item["msg"], item["type"], given, loaded)
+    except Exception as problem:  # noqa: BLE001 - a border: a model's own validators may raise anything
+        text = f"{cls.__name__}.Parameters raises {type(problem).__name__}: {problem}"
+        yield Finding(Level.ERROR, "parameters", text, loaded.locate("parameters"))
+
+
+def _parameter_finding(
+    loc: tuple[int | str, ...], message: str, kind: str, given: Mapping[str, Any], loaded: LoadedConfig
+) -> Finding:
+    name = str(loc[0]) if loc else "parameters"
+    config = loaded.config.parameters.given if loaded.config else {}
+    ours = name not in given or config.get(name) == given[name]
+    where = loaded.locate("parameters", *loc) if ours else Where(key=f"parameters.{name}")
+    got = f", got {given[name]!r}" if name in given and kind != "extra_forbidden" else ""
+    hint = ""
+    if kind == "missing":
+        hint = f"write {name} under parameters: in config.yaml or the site file"
+    elif kind == "extra_forbidden":
+        message, hint = "the plugin has no such parameter", "remove it, or declare it in the Parameters class"
+    return Finding(Level.ERROR, "parameters", f"parameter {name!r}: {message}{got}", where, hint)
+
+
+def _schema(cls: type) -> Mapping[str, Any]:
+    model = model_of(cls)
+    if model is None:
+        return {}
+    try:
+        return model.model_json_schema()
+    except Exception:  # noqa: BLE001 - a border: fields of foreign types may have no schema; the model still counts
+        return {"type": "object", "properties": {name: {} for name in model.model_fields}}
+
+
+def _check_records(question: Question, kind: Kind, loaded: LoadedConfig) -> Iterator[Finding]:
+    config = loaded.config
+    spec = _describe(question, kind, config) if config else None
+    if spec is None:
+        return
+    directions = {port.name: f"{port.direction}s" for port in spec.ports}
+    ports = {record.name: record.port for record in spec.records}
+    for record, complaint in check_records(spec.records):
+        port = ports.get(record, "")
+        where = loaded.locate("arguments", directions[port], port) if port in directions else loaded.locate()
+        text = f"EPICS refuses {port or 'the records'}: {complaint}"
+        yield Finding(Level.ERROR, "epics", text, where, "correct or remove the field")
+
+
+def _describe(question: Question, kind: Kind, config: PluginConfig) -> InstanceSpec | None:
+    plugin = question.plugin
+    spec, _ = describe(config, plugin, kind=kind, name=plugin.name, host_prefix=question.host_prefix)
+    return spec

@@ -1,4 +1,4 @@
-"""What a plugin's class must be: the right base, no abstract method, the methods of its mode, a constructor we can call."""
+"""What a plugin's class must be: its base, no abstract method, the methods of its mode, its constructor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _METHODS = {
     Kind.TASK: ("initialize", "execute", "triggered", "cleanup", "health", "metrics"),
     Kind.JOB: ("initialize", "execute"),
 }
-_REQUIRED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_KINDS = inspect.Parameter
+_REQUIRED = (_KINDS.POSITIONAL_ONLY, _KINDS.POSITIONAL_OR_KEYWORD, _KINDS.KEYWORD_ONLY)
 
 
 def kind_of(cls: type) -> Kind | None:
@@ -38,7 +39,8 @@ def check_class(cls: type) -> Iterator[Finding]:
     if kind is None:
         bases = ", ".join(base.__name__ for base in cls.__mro__[1:-1]) or "nothing"
         text = f"class {name} derives from {bases}, neither from TaskBase nor from JobBase"
-        yield _error("base-class", text, cls, hint=f"write 'class {name}(TaskBase):' with 'from iocmng import TaskBase'")
+        hint = f"write 'class {name}(TaskBase):' after 'from iocmng import TaskBase'"
+        yield _error("base-class", text, cls, hint=hint)
         return
     if cls in (TaskBase, JobBase):
         yield _error("base-class", f"{name} itself is no plugin", cls, hint="derive a class from it")
@@ -54,24 +56,27 @@ def check_class(cls: type) -> Iterator[Finding]:
 def _check_method(cls: type, method: str) -> Iterator[Finding]:
     function = getattr(cls, method)
     if not callable(function):
-        yield _error("signature", f"{cls.__name__}.{method} is a {type(function).__name__}, not a method", cls)
+        text = f"{cls.__name__}.{method} is a {type(function).__name__}, not a method"
+        yield _error("signature", text, cls)
         return
     static = inspect.getattr_static(cls, method)
     given = 0 if isinstance(static, staticmethod | classmethod) else 1
-    if needed := [name for name, parameter in _arguments(function)[given:] if _is_required(parameter)]:
-        text = f"{cls.__name__}.{method} needs {', '.join(needed)}, and the host calls it without arguments"
-        yield _error("signature", text, cls, function, hint="take values from self.parameters or self.get_pv()")
-    elif given and not _arguments(function):
+    arguments = _arguments(function)
+    if needed := [name for name, parameter in arguments[given:] if _is_required(parameter)]:
+        text = f"{cls.__name__}.{method} needs {', '.join(needed)}; the host calls it without arguments"
+        hint = "take values from self.parameters or self.get_pv()"
+        yield _error("signature", text, cls, function, hint=hint)
+    elif given and not arguments:
         text = f"{cls.__name__}.{method} takes no argument, not even self"
         yield _error("signature", text, cls, function, hint=f"write 'def {method}(self):'")
 
 
 def _check_constructor(cls: type) -> Iterator[Finding]:
-    constructor: Any = cls.__init__
+    constructor: Any = inspect.getattr_static(cls, "__init__")
     for name, parameter in _arguments(constructor)[1:]:
         if _is_required(parameter) and (name not in OFFERED or parameter.kind is parameter.POSITIONAL_ONLY):
             text = f"{cls.__name__}.__init__ needs {name!r}, which the host does not hand over"
-            hint = f"give it a default, or do the work in initialize(); on offer: {', '.join(sorted(OFFERED))}"
+            hint = f"give it a default, or work in initialize(); on offer: {', '.join(sorted(OFFERED))}"
             yield _error("constructor", text, cls, constructor, hint=hint)
 
 
@@ -79,7 +84,7 @@ def _arguments(function: Any) -> list[tuple[str, inspect.Parameter]]:
     try:
         return list(inspect.signature(function).parameters.items())
     except (TypeError, ValueError):
-        return [("self", inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD))]
+        return [("self", _KINDS("self", _KINDS.POSITIONAL_OR_KEYWORD))]
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:
@@ -91,7 +96,8 @@ def check_mode(cls: type, mode: Mode) -> Iterator[Finding]:
     name = cls.__name__
     if kind_of(cls) is Kind.JOB:
         if cls.execute is JobBase.execute:  # type: ignore[attr-defined]
-            yield _error("method-missing", f"job {name} has no execute()", cls, hint="write 'def execute(self):'")
+            text = f"job {name} has no execute()"
+            yield _error("method-missing", text, cls, hint="write 'def execute(self):'")
         return
     if not issubclass(cls, TaskBase) or issubclass(cls, DeclarativeTask):
         return

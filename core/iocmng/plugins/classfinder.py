@@ -89,6 +89,19 @@ def find_class(folder: Path, chosen: str | None) -> tuple[FoundClass | None, tup
     return (_first(leaves) if leaves else None), tuple(findings)
 
 
+def classes_in(file: Path) -> tuple[tuple[FoundClass, ...], tuple[Finding, ...]]:
+    """The classes of one module that derive from a base class of ours, as far as that module tells."""
+    tree, findings = read_source(file)
+    if tree is None:
+        return (), findings
+    trees, known = {file.stem: tree}, dict[tuple[str, str], bool]()
+    return tuple(
+        FoundClass(file.stem, one.name, one.line)
+        for one in _classes(tree)
+        if _derives(file.stem, one.name, trees, known)
+    ), findings
+
+
 def _first(found: list[FoundClass]) -> FoundClass:
     return min(found, key=lambda one: (one.module, one.name))
 

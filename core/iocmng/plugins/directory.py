@@ -9,21 +9,20 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from importlib_metadata import EntryPoint
 from packaging.requirements import InvalidRequirement, Requirement
 
 import iocmng
 from iocmng.config import read_document
-from iocmng.names import plugin_name_problem
 from iocmng.plugins.classfinder import find_class
 from iocmng.plugins.discovery import PLUGINS, Discovered, describe_point
 from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.isolation import distribution_name, package_name
 from iocmng.plugins.location import CONFIG_NAMES
+from iocmng.settings.directories import PluginDirectory
 from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where
 
@@ -32,69 +31,42 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _WHEEL = b"Wheel-Version: 1.0\nGenerator: iocmng\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PluginDirectory:
-    """A plugin directory that something names.
-
-    Attributes:
-        name: The plugin's name.
-        folder: The directory itself.
-        above: The folder whose requirements.txt counts when the directory has none (a repository's root).
-        parameters: Parameters that the naming file gives.
-        enabled: Whether it is started at boot.
-        start_order: Its start order, None for the config's.
-    """
-
-    name: str
-    folder: Path
-    above: Path | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    enabled: bool = True
-    start_order: int | None = None
-
-
 def stage(source: PluginDirectory, state_dir: Path, base: Environment) -> Discovered:
     """Build and unpack a plugin directory's wheel, unless one of the same content is there; never raises.
 
     Args:
-        source: The directory.
+        source: The entry that names the directory.
         state_dir: The host's state directory.
         base: What is installed.
     """
-    given = Discovered(
-        plugin=PluginRef(name=source.name, target="", origin="directory"),
-        lenient=True,
-        parameters=dict(source.parameters),
-        enabled=source.enabled,
-        start_order=source.start_order,
-    )
-    if problem := plugin_name_problem(source.name):
-        return _refused(given, "plugin-name", problem)
-    if not source.folder.is_dir():
-        text = f"{source.name}: there is no directory {source.folder}"
-        hint = "a relative path counts from the file that names it"
-        return _refused(given, "directory-missing", text, hint)
+    plugin = PluginRef(name=source.name or "(no name)", target="", origin="directory")
+    given = Discovered(plugin=plugin, lenient=True, site=source.settings, findings=source.findings)
+    if source.directory is None or given.broken:
+        return given
     try:
-        return _stage(source, state_dir, base, given)
+        return _stage(source, source.directory, state_dir, base, given)
     except OSError as problem:
         return _refused(given, "directory-unreadable", f"{source.name}: {problem}")
 
 
-def _refused(given: Discovered, code: str, message: str, hint: str = "") -> Discovered:
-    return replace(given, findings=(Finding(Level.ERROR, code, message, Where(key=given.plugin.name), hint),))
+def _refused(given: Discovered, code: str, message: str) -> Discovered:
+    finding = Finding(Level.ERROR, code, message, Where(key=given.plugin.name))
+    return replace(given, findings=(*given.findings, finding))
 
 
-def _stage(source: PluginDirectory, state_dir: Path, base: Environment, given: Discovered) -> Discovered:
-    files = dict(_files(source.folder))
-    requirements = _requirements_file(source)
+def _stage(
+    source: PluginDirectory, folder: Path, state_dir: Path, base: Environment, given: Discovered
+) -> Discovered:
+    files = dict(_files(folder))
+    requirements = _requirements_file(folder, source.root)
     content = hashlib.sha256(f"{iocmng.__version__} {source.name}\n".encode())
     for name, file in [*files.items(), ("requirements.txt", requirements)]:
         data = file.read_bytes() if file else b""
         content.update(f"{name} {len(data)}\n".encode() + data)
     version = f"0+{content.hexdigest()[:16]}"
     distribution = distribution_name(source.name)
-    config = next((source.folder / name for name in CONFIG_NAMES if name in files), None)
-    found, findings = find_class(source.folder, _chosen(config))
+    config = next((folder / name for name in CONFIG_NAMES if name in files), None)
+    found, findings = find_class(folder, _chosen(config))
     needed, complaints = _requirements(requirements)
     package = package_name(source.name)
     target = f"{package}.{found.module}:{found.name}" if found else package
@@ -105,15 +77,21 @@ def _stage(source: PluginDirectory, state_dir: Path, base: Environment, given: D
     point = EntryPoint(source.name, target, PLUGINS)
     unpacked = describe_point(environment, environment.installed[distribution], point, importable=False)
     if config is None:
-        text = f"{source.name}: no config.yaml in {source.folder}; all defaults apply"
-        complaints.append(Finding(Level.WARNING, "config-missing", text, Where(str(source.folder))))
+        text = f"{source.name}: no config.yaml in {folder}; all defaults apply"
+        complaints.append(Finding(Level.WARNING, "config-missing", text, Where(str(folder))))
     return replace(
         given,
         plugin=replace(unpacked.plugin, origin="directory"),
         file=unpacked.file,
         roots=(str(root),),
         fingerprint=unpacked.fingerprint,
-        findings=(*findings, *complaints, *_missing(source.name, needed, base), *unpacked.findings),
+        findings=(
+            *given.findings,
+            *findings,
+            *complaints,
+            *_missing(source.name, needed, base),
+            *unpacked.findings,
+        ),
     )
 
 
@@ -131,9 +109,9 @@ def _left_out(folder: Path) -> bool:
     return folder.name.startswith(".") or folder.name == "__pycache__" or (folder / "pyvenv.cfg").exists()
 
 
-def _requirements_file(source: PluginDirectory) -> Path | None:
-    places = (source.folder, source.above) if source.above else (source.folder,)
-    files = (place / "requirements.txt" for place in places)
+def _requirements_file(folder: Path, root: Path | None) -> Path | None:
+    """The directory's own, else that of what the entry points to (a repository's root)."""
+    files = (place / "requirements.txt" for place in (folder, root or folder))
     return next((file for file in files if file.is_file()), None)
 
 

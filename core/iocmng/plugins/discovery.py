@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from importlib_metadata import EntryPoint
 
 from iocmng.names import plugin_name_problem
 from iocmng.plugins.environment import Environment, Installed
 from iocmng.plugins.location import CONFIG_NAMES, config_beside, locate
+from iocmng.settings.instances import InstanceSettings
 from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where
 
@@ -28,9 +29,7 @@ class Discovered:
         project: The source folder of an editable installation, else "".
         fingerprint: Changes with everything that could change a verdict; None: never keep a verdict.
         lenient: Rules of plugin directories apply (REFERENCE 1).
-        parameters: Parameters that its source gives (an entry of plugins.yaml).
-        enabled: Whether its source wants it started at boot.
-        start_order: The source's own start order, None where it says nothing.
+        site: What its source says about its instance (an entry of plugins.yaml), None for nothing.
         findings: Why it is broken, and what is worth knowing.
     """
 
@@ -40,9 +39,7 @@ class Discovered:
     project: str = ""
     fingerprint: str | None = None
     lenient: bool = False
-    parameters: dict[str, object] = field(default_factory=dict)
-    enabled: bool = True
-    start_order: int | None = None
+    site: InstanceSettings | None = None
     findings: tuple[Finding, ...] = ()
 
     @property

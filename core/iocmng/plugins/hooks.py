@@ -178,9 +178,13 @@ class Hooks:
             message = f"hooks of {name}: {text}"
             self._problems[name] = Finding(Level.WARNING, code, message, Where(key=name), hint)
 
+    def has(self, hook: str) -> bool:
+        """Whether anything implements a hook."""
+        return bool(getattr(self._manager.hook, hook).get_hookimpls())
+
     def publish(self, hook: str, **arguments: object) -> None:
         """Have every implementation called later, in the order of the calls; returns at once. Any thread."""
-        if getattr(self._manager.hook, hook).get_hookimpls():
+        if self.has(hook):
             self._events.put(hook, arguments)
 
     def _notify(self, hook: str, arguments: Mapping[str, object]) -> None:

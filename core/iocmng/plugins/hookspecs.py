@@ -12,7 +12,7 @@ from iocmng.wire import Event, Finding, RunView
 if TYPE_CHECKING:
     from iocmng.plugins.candidate import Candidate
     from iocmng.plugins.discovery import Discovered
-    from iocmng.settings import Settings
+    from iocmng.settings.settings import Settings
 
 PROJECT = "iocmng"
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,8 +54,8 @@ class Blame:
 class Journal:
     """Notes on disk what is under way, and tells at the next boot who was it.
 
-    Entries are written without waiting for the disk: they outlive a crash of the process, and a power failure, of which
-    no plugin is guilty, leaves none.
+    Entries are written without waiting for the disk: they outlive a crash of the process; a power failure, of
+    which no plugin is guilty, leaves none.
 
     Args:
         state_dir: The host's state directory.
@@ -99,7 +99,7 @@ class Journal:
         if self._suspects or self._report:
             names = ", ".join(str(one.get("instance")) for one in self._suspects) or "nothing"
             culprit = guilty[-1].get("instance") if guilty else "none"
-            _log.error("the host died; under way: %s; blamed: %s %s", names, culprit, reason[1] if reason else "")
+            _log.error("the host died; under way: %s; blamed: %s", names, culprit)
         self._save()
         self._open_file.unlink(missing_ok=True)
         if self._report:
@@ -158,9 +158,7 @@ class Journal:
 
     def _save(self) -> None:
         scratch = self._blame_file.with_name(f".{self._blame_file.name}.{os.getpid()}")
-        plain = [
-            {name: getattr(blame, name) for name in Blame.__dataclass_fields__} for blame in self._blamed.values()
-        ]
+        plain = [asdict(blame) for blame in self._blamed.values()]
         try:
             scratch.write_text(json.dumps(plain), encoding="utf-8")
             scratch.replace(self._blame_file)

@@ -73,12 +73,30 @@ def load_class(plugin: PluginRef) -> type:
     Raises:
         LoadFailed: The import raised, asked to exit, or there is no such class.
     """
-    module_name, separator, attribute = plugin.target.partition(":")
-    if not separator:
+    if ":" not in plugin.target:
         return DeclarativeTask
-    module = _import(plugin, module_name.strip())
+    thing = load_object(plugin)
+    if not isinstance(thing, type):
+        raise LoadFailed(
+            f"{plugin.name}: {plugin.target} is a {type(thing).__name__}, not a class",
+            hint="let the entry point name the class itself",
+            code="class-missing",
+        )
+    if plugin.editable:
+        _remember()
+    return thing
+
+
+def load_object(plugin: PluginRef) -> object:
+    """Import what an entry point names: a module, or something in it.
+
+    Raises:
+        LoadFailed: The import raised, asked to exit, or there is no such thing.
+    """
+    module_name, _, attribute = (part.strip() for part in plugin.target.partition(":"))
+    module = _import(plugin, module_name)
     thing: object = module
-    for part in attribute.partition("[")[0].strip().split("."):
+    for part in attribute.partition("[")[0].strip().split(".") if attribute else ():
         try:
             thing = getattr(thing, part)
         except AttributeError:
@@ -88,15 +106,6 @@ def load_class(plugin: PluginRef) -> type:
                 code="class-missing",
                 where=Where(module.__file__ or ""),
             ) from None
-    if not isinstance(thing, type):
-        raise LoadFailed(
-            f"{plugin.name}: {plugin.target} is a {type(thing).__name__}, not a class",
-            hint="let the entry point name the class itself",
-            code="class-missing",
-            where=Where(module.__file__ or ""),
-        )
-    if plugin.editable:
-        _remember()
     return thing
 
 
@@ -117,6 +126,10 @@ def _import(plugin: PluginRef, module: str) -> ModuleType:
         raise _failure(text, missing, module, hint, "import-missing") from None
     except KeyboardInterrupt:
         raise
+    except MemoryError as problem:
+        text = f"{plugin.name}: importing {module} needs more memory than a probe may take"
+        hint = "load large data in initialize(), not at import"
+        raise _failure(text, problem, module, hint, "import-memory") from None
     except BaseException as problem:  # noqa: BLE001 - a border: a module may raise anything
         text = f"{plugin.name}: importing {module} raises {type(problem).__name__}: {problem}"
         raise _failure(text, problem, module, "", "import-failed") from None

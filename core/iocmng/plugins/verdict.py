@@ -1,4 +1,4 @@
-"""The second step of validation as question and answer: what the probing child is asked, what it says, what is kept."""
+"""The second step of validation as question and answer: what a child is asked, what it says, what is kept."""
 
 from __future__ import annotations
 
@@ -112,11 +112,12 @@ class VerdictStore:
 
     def put(self, key: str, verdict: Verdict) -> None:
         """Keep a verdict unless something is wrong: that may be gone the next time."""
-        if not has_error(verdict.findings) and not any(map(has_error, verdict.parameters.values())):
+        bad = has_error(verdict.findings) or any(map(has_error, verdict.parameters.values()))
+        if not bad:
             self._used[key] = to_plain(verdict)
 
     def save(self) -> None:
-        """Write what was used since the start, in one step; what cannot be written is asked again next time."""
+        """Write what was used since the start in one step; what cannot be written is asked again."""
         if self._file is None or self._used == self._known:
             return
         scratch = self._file.with_name(f".{self._file.name}.{os.getpid()}")
