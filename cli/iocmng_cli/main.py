@@ -9,7 +9,7 @@ import typer
 
 from iocmng_cli.loading import Home, LazyCommands
 from iocmng_cli.session import TokenFile, Url
-from iocmng_cli.streams import tolerate_any_locale
+from iocmng_cli.streams import quiet_without_reader, tolerate_any_locale
 
 _C = "iocmng_cli.commands"
 _INSTANCES, _HOST, _FILES = "Instances", "Host", "Without a host"
@@ -80,10 +80,12 @@ def _root(
 def main() -> None:
     """Run the command line of `iocmng`."""
     tolerate_any_locale()
-    app(prog_name="iocmng")
+    with quiet_without_reader():
+        app(prog_name="iocmng")
 
 
 def server() -> None:
     """Run `iocmng run`, configured by environment variables and the same options (`iocmng-server`)."""
     tolerate_any_locale()
-    app(["run", *sys.argv[1:]], prog_name="iocmng")
+    with quiet_without_reader():
+        app(["run", *sys.argv[1:]], prog_name="iocmng")
