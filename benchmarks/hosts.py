@@ -1,0 +1,164 @@
+"""Hosts for benchmarks: plugins installed beside the environment, a site file, ports of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+START_LIMIT = 180.0
+STOP_LIMIT = 30.0
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A directory for one benchmark, with the benchmark plugins installed into `plugins`."""
+    directory = Path(tempfile.mkdtemp(prefix="iocmng-bench-"))
+    try:
+        install = ["uv", "pip", "install", "-q", "--python", sys.executable, "--no-deps", "--target"]
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        subprocess.run(
+            [*install, str(directory / "plugins"), str(HERE / "plugin")], check=True, env=environment
+        )
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody uses now, for TCP and UDP."""
+    found: list[int] = []
+    held: list[socket.socket] = []
+    while len(found) < count:
+        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        tcp.bind(("127.0.0.1", 0))
+        port = tcp.getsockname()[1]
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held += [tcp, udp]
+        try:
+            udp.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        found.append(port)
+    for one in held:
+        one.close()
+    return found
+
+
+def epics_environment(ca: int, pva: int, broadcast: int) -> dict[str, str]:
+    """The environment of a server and its clients that meet nobody else."""
+    return {
+        "EPICS_CA_SERVER_PORT": str(ca),
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ca}",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVAS_SERVER_PORT": str(pva),
+        "EPICS_PVAS_BROADCAST_PORT": str(broadcast),
+        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{broadcast}",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+    }
+
+
+class HostProcess:
+    """A host as a user starts it, on ports and in directories of its own."""
+
+    def __init__(self, place: Path, name: str, site: Mapping[str, Any]) -> None:
+        self.directory = place / name
+        self.directory.mkdir(exist_ok=True)
+        ca, pva, broadcast, self.port = free_ports(4)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            **epics_environment(ca, pva, broadcast),
+            "PYTHONPATH": str(place / "plugins"),
+            "IOCMNG_URL": self.url,
+            "IOCMNG_STATE_DIR": str(self.directory / "state"),
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
+        }
+        self.site = self.directory / "iocmng.yaml"
+        self.site.write_text(
+            yaml.safe_dump({"prefix": f"BENCH:{name.upper()}", "admin": {"port": self.port}, **site})
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, instances: int) -> float:
+        """Start, wait until so many instances run, and return the seconds from exec to ready."""
+        command = [str(Path(sys.executable).parent / "iocmng"), "run", "--config", str(self.site)]
+        with (self.directory / "output.txt").open("ab") as output:
+            begun = time.monotonic()
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=output, stderr=output, cwd=self.directory
+            )
+        while not self._ready():
+            if self.process.poll() is not None or time.monotonic() - begun > START_LIMIT:
+                self.stop()
+                text = (self.directory / "output.txt").read_text()[-3000:]
+                raise RuntimeError(f"host not ready after {time.monotonic() - begun:.0f} s:\n{text}")
+            time.sleep(0.01)
+        taken = time.monotonic() - begun
+        running = self.get("/api/v1/host")["running"]
+        if running != instances:
+            self.stop()
+            raise RuntimeError(f"{running} instances run, {instances} should")
+        return taken
+
+    def get(self, path: str) -> Any:
+        """Ask the host over HTTP."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", path)
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+    def _ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def stop(self) -> float:
+        """Stop in good order and return the seconds that took."""
+        if self.process is None:
+            return 0.0
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+        return time.monotonic() - begun
+
+
+def instances(plugin: str, count: int, **parameters: Any) -> list[dict[str, Any]]:
+    """Site-file entries for so many instances of one plugin."""
+    return [
+        {
+            "plugin": plugin,
+            "name": f"{plugin}-{number:04}",
+            "prefix": f"T{number:04}",
+            "parameters": parameters,
+        }
+        for number in range(count)
+    ]

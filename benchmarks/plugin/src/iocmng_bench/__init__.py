@@ -1,0 +1,1 @@
+"""Tasks whose cycles the benchmarks measure."""
