@@ -1,4 +1,4 @@
-"""A few messages of PV Access over one TCP connection: read a PV, and try to write nothing to it."""
+"""A few messages of PV Access over one TCP connection: read a PV, and try to write it."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class PvAccess:
         """Read the value; return why that failed, or ""."""
         return self._operation(_GET, channel, b"")
 
-    def write_nothing(self, channel: int) -> str:
-        """Ask to write without changing a field; return the server's refusal, or "" when there is none."""
+    def write_empty(self, channel: int) -> str:
+        """Ask to write without a value, which a server takes for zero; return its refusal, or ""."""
         return self._operation(_PUT, channel, _NO_CHANGE)
 
     def _operation(self, command: int, channel: int, payload: bytes) -> str:

@@ -26,7 +26,7 @@ def check_served(
 
     Args:
         pv: A PV of this process.
-        readonly_pv: A PV of this process that clients must not write; it keeps its value even if they may.
+        readonly_pv: A PV of this process that clients must not write; it loses its value if they may.
         ca_port: TCP port of the CA server.
         pva_port: TCP port of the PVA server.
         timeout: Seconds for everything.
@@ -72,7 +72,7 @@ def _check_pva(pv: str, readonly_pv: str, address: tuple[str, int], deadline: fl
             raise RecordError(
                 f"{pv} cannot be read over PVA: {complaint}", hint="the access security file refuses READ"
             )
-        if not server.write_nothing(_found(server.channel(readonly_pv), readonly_pv, "PVA")):
+        if not server.write_empty(_found(server.channel(readonly_pv), readonly_pv, "PVA")):
             raise _unprotected(readonly_pv, "PVA", "accepted")
 
 

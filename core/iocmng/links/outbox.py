@@ -1,0 +1,101 @@
+"""The writes to one PV: one under way at a time, and of those that nobody waits for only the latest."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from iocmng.links.errors import LinkTimeout
+from iocmng.links.worker import Worker
+from iocmng.values import Value
+
+
+@dataclass(eq=False, slots=True)
+class Write:
+    """One value on its way.
+
+    Attributes:
+        value: What to write.
+        deadline: `time.monotonic()` after which it is not sent any more.
+        wait: Whether it is done only when the record has been processed to its end.
+        result: Who waits for the outcome; None for a posted value.
+        complaint: What the server said against it so far.
+    """
+
+    value: Value
+    deadline: float
+    wait: bool = False
+    result: Future[None] | None = None
+    complaint: Exception | None = None
+
+
+class Outbox:
+    """The writes to one PV; all methods are called in the worker's thread.
+
+    Args:
+        address: The PV, for messages.
+        worker: Keeps the deadlines.
+        start: Begins a write; `done` is to be called when it is over.
+        cancel: Gives up a write that was begun.
+    """
+
+    def __init__(
+        self, address: str, worker: Worker, start: Callable[[Write], None], cancel: Callable[[Write], None]
+    ) -> None:
+        self._address = address
+        self._worker = worker
+        self._start = start
+        self._cancel = cancel
+        self._waiting: deque[Write] = deque()
+        self.current: Write | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way or waiting."""
+        return self.current is None and not self._waiting
+
+    def add(self, write: Write) -> None:
+        """Send `write` when its turn comes; a posted one takes the place of posted ones that still wait."""
+        if write.result is None:
+            self._waiting = deque(other for other in self._waiting if other.result is not None)
+        self._waiting.append(write)
+        self._next()
+
+    def done(self, write: Write, error: Exception | None = None) -> None:
+        """`write` is over, well or with an error."""
+        if write is not self.current:
+            return
+        self.current = None
+        _resolve(write, write.complaint or error)
+        self._next()
+
+    def _next(self) -> None:
+        while self.current is None and self._waiting:
+            write = self._waiting.popleft()
+            left = write.deadline - time.monotonic()
+            if left <= 0:
+                _resolve(write, self._too_late())
+                continue
+            self.current = write
+            self._worker.after(left, lambda write=write: self._expire(write))  # type: ignore[misc]
+            self._start(write)
+
+    def _expire(self, write: Write) -> None:
+        if write is self.current:
+            self._cancel(write)
+            self.done(write, self._too_late())
+
+    def _too_late(self) -> LinkTimeout:
+        return LinkTimeout(f"{self._address} did not take the value in time", hint="is its server running?")
+
+
+def _resolve(write: Write, error: Exception | None) -> None:
+    if write.result is None or write.result.done():
+        return
+    if error is None:
+        write.result.set_result(None)
+    else:
+        write.result.set_exception(error)
