@@ -1,9 +1,29 @@
-"""The admin endpoint: HTTP over `HostControl`, with roles and tokens."""
+"""The admin endpoint: HTTP over `HostControl`, with roles and tokens. Names resolve lazily: the web framework is slow to import."""
 
-from iocmng.api.access import Access, forget_endpoint, record_endpoint
-from iocmng.api.app import create_app
-from iocmng.api.server import Server, Tls, bind
-from iocmng.api.tokens import SiteToken, TokenStore, read_site_token
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from iocmng.api.access import Access, forget_endpoint, record_endpoint
+    from iocmng.api.app import create_app
+    from iocmng.api.listening import bind
+    from iocmng.api.server import Server, Tls
+    from iocmng.api.tokens import SiteToken, TokenStore, read_site_token
+
+_HOMES = {
+    "Access": "access",
+    "Server": "server",
+    "SiteToken": "tokens",
+    "Tls": "server",
+    "TokenStore": "tokens",
+    "bind": "listening",
+    "create_app": "app",
+    "forget_endpoint": "access",
+    "read_site_token": "tokens",
+    "record_endpoint": "access",
+}
 
 __all__ = [
     "Access",
@@ -17,3 +37,10 @@ __all__ = [
     "read_site_token",
     "record_endpoint",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the home of a name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'iocmng.api' has no attribute {name!r}")
+    return getattr(import_module(f"iocmng.api.{_HOMES[name]}"), name)

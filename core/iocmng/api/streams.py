@@ -21,11 +21,15 @@ T = TypeVar("T")
 
 
 class Streams:
-    """All open streams of a server.
+    """All open streams and waits of a server.
 
     Args:
-        limit: How many there may be at once.
+        limit: How many streams there may be at once.
         heartbeat: Seconds of silence after which a comment is sent.
+
+    Attributes:
+        open: Streams that are open.
+        waiting: Requests that wait for something.
     """
 
     def __init__(self, limit: int = LIMIT, heartbeat: float = HEARTBEAT) -> None:
@@ -33,6 +37,7 @@ class Streams:
         self._heartbeat = heartbeat
         self._closing = asyncio.Event()
         self.open = 0
+        self.waiting = 0
 
     def close(self) -> None:
         """End every stream and every wait now; later ones end at once."""
@@ -54,10 +59,12 @@ class Streams:
         """Wait for something, or until the server closes (None)."""
         task = asyncio.ensure_future(awaited)
         closing = asyncio.ensure_future(self._closing.wait())
+        self.waiting += 1
         try:
             await asyncio.wait(_any(task, closing), return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else None
         finally:
+            self.waiting -= 1
             await _cancelled(closing, task)
 
     async def _pump(self, source: AsyncGenerator[str, None]) -> AsyncIterator[str]:

@@ -216,7 +216,7 @@ def _check_alarm(path: Path, port: Port, report: Report, *, lenient: bool) -> No
             "add high, or use alarm: {high: …}",
         )
     alarm = port.alarm
-    if alarm is None:
+    if alarm is None or "alarm" not in KEYS_BY_TYPE[port.type]:
         return
     states = (
         port.labels

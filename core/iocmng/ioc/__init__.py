@@ -12,7 +12,7 @@ __all__ = ["SoftIoc"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the port when it is first used: importing softioc starts a thread, which a process that forks must not have."""
+    """Import the port when first used: softioc starts a thread, which a process that forks must not have."""
     if name != "SoftIoc":
         raise AttributeError(f"module 'iocmng.ioc' has no attribute {name!r}")
     return import_module("iocmng.ioc.softioc_port").SoftIoc

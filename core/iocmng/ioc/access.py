@@ -1,4 +1,4 @@
-"""The access-security file of this host: the site's rules, or values writable and other fields not, and the group of what clients never write."""
+"""The access-security rules of this host: the site's or the default ones, and the group of read-only records."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def access_text(site_file: Path | None) -> str:
         raise RecordError(f"access-security file {site_file} cannot be read: {error}",
                           hint="correct `access_security` in the site file") from error  # fmt: skip
     if READ_ONLY_GROUP in access_groups(text):
-        raise RecordError(f"access-security file {site_file} defines the group {READ_ONLY_GROUP}, which belongs to the host",
-                          hint="name the site's group otherwise")  # fmt: skip
+        raise RecordError(
+            f"access-security file {site_file} defines {READ_ONLY_GROUP}, which is the host's own group",
+            hint="name the site's group otherwise",
+        )
     return text + ("" if text.endswith("\n") else "\n") + _READ_ONLY
 
 

@@ -1,8 +1,8 @@
 """Ask EPICS itself whether it takes records, in a child process that serves nothing and ends afterwards.
 
-Loading a database description starts a thread of EPICS, and a refused text can crash its parser. So a parent that forks
-calls `preload()` only, which imports Python modules and nothing else; `check_records` opens the libraries in the child
-(20 ms). It does so before anything there imports softioc.
+Loading a database description starts a thread of EPICS, and a refused text can crash its parser. So a parent
+that forks calls `preload()` only, which imports Python modules and nothing else; `check_records` opens the
+libraries in the child (20 ms), before code of the plugin runs there.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _REASONS = {"512,21": "the text is too long"}
 
 
 def preload() -> None:
-    """Import what `check_records` needs, so that forked children share it. Starts no thread, opens no library."""
+    """Import what `check_records` needs, for forked children to share; starts no thread, opens no library."""
     import epicscorelibs.path  # noqa: F401
 
 
 def check_records(specs: Sequence[RecordSpec]) -> list[tuple[str, str]]:
     """Load the records' text and return (record, complaint) for every field or record that EPICS refuses.
 
-    Only for a child process that ends afterwards: the records stay in its memory. What EPICS prints goes to a file
-    meanwhile, so nothing else may write to standard error.
+    Only for a child process that ends afterwards: the records stay in its memory. What EPICS prints goes to a
+    file meanwhile, so nothing else may write to standard error.
     """
     found: list[tuple[str, str]] = []
     texts: dict[str, str] = {}

@@ -49,7 +49,7 @@ def _function(name: str, result: Any, *arguments: Any, library: Any = dbCore) ->
 
 
 def _brief_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function that never waits for Python: called without letting the GIL go, because a record lock is held."""
+    """A function that never waits for Python: called with the GIL kept, because a record lock is held."""
     function: Callable[..., Any] = PYFUNCTYPE(result, *arguments)((name, dbCore))
     return function
 

@@ -72,7 +72,7 @@ _SPOKEN = str.maketrans(
 
 
 def ascii_text(text: str) -> str:
-    """Return `text` with every character outside ASCII replaced by its nearest ASCII form, "?" when it has none.
+    """Return `text` with each character outside ASCII replaced by its nearest ASCII form, else "?".
 
     A client that gets 39 bytes of a longer text fails when the cut falls inside a character.
     """
@@ -84,10 +84,10 @@ def ascii_text(text: str) -> str:
 
 
 def quoted(text: str, where: str) -> str:
-    """Return `text` between quotes as the database parser reads it back unchanged.
+    """Return `text` in quotes and escaped, so that the database parser reads it back unchanged.
 
     Raises:
-        RecordError: It holds a macro reference or a NUL, which no escape can bring through; `where` names the field.
+        RecordError: It holds a macro reference or a NUL, which no escape brings through; `where` names it.
     """
     if _MACRO.search(text):
         raise RecordError(f"{where}: text {text!r} holds '$(' or '${{', which EPICS takes for a macro",
@@ -105,7 +105,7 @@ def record_text(spec: RecordSpec) -> str:
     """Return the `.db` text of one record.
 
     Raises:
-        RecordError: A name, a field or a text cannot be written, or the field belongs to the host; names record and field.
+        RecordError: A name, field or text cannot be written, or a field belongs to the host; names both.
     """
     if not _NAME.match(spec.name):
         raise RecordError(f"record {spec.name!r}: the name holds a character that EPICS refuses")

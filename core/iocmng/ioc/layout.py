@@ -1,4 +1,4 @@
-"""Where the fields of a record lie in memory and how its values are coded, asked of EPICS' own descriptions."""
+"""Where the fields of a record lie in memory and how its values are coded, asked of EPICS' descriptions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SCALARS = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Byte offsets in a record of one type: its time, its new alarm (status, severity, message), its value, its state."""
+    """Byte offsets in a record of one type: time, new alarm (status, severity, message), value, state."""
 
     size: int
     time: int
@@ -105,10 +105,10 @@ def memory_of(address: int, size: int) -> memoryview:
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How a record's values cross to EPICS: `code` of the element type, and functions between Python and bytes.
+    """How values cross to EPICS: `code` and `width` of an element, and functions between Python and bytes.
 
-    `encode` gives (bytes or the address of an array, number of elements); `decode` takes a buffer, an offset and a number
-    of elements. Keep what `encode` was given alive until EPICS has it.
+    `encode` gives (bytes or the address of an array, number of elements); `decode` takes a buffer, an offset and
+    a number of elements. Keep what `encode` was given alive until EPICS has it.
     """
 
     code: int
@@ -118,7 +118,7 @@ class Coding:
 
 
 def text_bytes(text: str, size: int) -> bytes:
-    """Return `text` as at most `size` bytes of UTF-8, never cut inside a character, the first 39 on their own neither."""
+    """Return `text` as at most `size` bytes of UTF-8 that, like their first 39, end with a whole character."""
     coded = text.encode(errors="replace").replace(b"\0", b" ")
     if coded.isascii():
         return coded[:size]

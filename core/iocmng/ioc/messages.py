@@ -14,7 +14,7 @@ from iocmng.ioc.readable import readable
 
 @contextmanager
 def captured_messages() -> Iterator[Callable[[], str]]:
-    """Catch what goes to standard output and error meanwhile; the call it gives returns the text after the block.
+    """Catch standard output and error meanwhile; the call it gives returns the text after the block.
 
     What other threads write there in the meantime is caught too.
     """

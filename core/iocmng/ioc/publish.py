@@ -1,4 +1,4 @@
-"""Records of this process: publishing a value with its quality in one call into EPICS, and reading what is shown."""
+"""Records of this process: publishing a value with its quality in one call into EPICS, and reading them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ServedRecord:
         return self._address
 
     def seed(self, value: Value, timestamp: float) -> None:
-        """Put the first value into the record's memory, before clients are served; a writable one is valid from `timestamp`."""
+        """Put the first value into memory, before clients are served; a writable one is valid from `timestamp`."""
         if not self._address:
             self.locate()
         if self.spec.record_type in SEEDED_TYPES:
@@ -115,7 +115,7 @@ class ServedRecord:
         return int(clib.DbAddr.from_address(self._address).record)
 
     def read(self) -> Reading:
-        """Return what the record shows now; before records are served an INVALID reading that is not connected."""
+        """Return what the record shows; before records are served an INVALID reading that is not connected."""
         if not self._address and not self._is_served():
             return Reading(self.spec.value, Severity.INVALID, Status.UDF, 0.0, connected=False)
         address = self._address or self.bind()
@@ -180,7 +180,7 @@ class ServedRecord:
 
 
 class NativeRecord(ServedRecord):
-    """A record that only its task writes: severity, reason and time go into its memory, then one put processes it."""
+    """A record that only its task writes: quality and time go into its memory, then one put processes it."""
 
     __slots__ = ()
 

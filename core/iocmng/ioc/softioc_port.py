@@ -1,4 +1,4 @@
-"""The records of this process through softioc: loaded from `.db` text, served on CA and PVA until the process ends."""
+"""The records of this process through softioc: loaded from `.db` text, served until the process ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import time
 from typing import Any
@@ -20,6 +20,7 @@ from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.access import access_groups, access_text
+from iocmng.ioc.answer import check_ca, check_pva
 from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
 from iocmng.ioc.messages import captured_messages
 from iocmng.ioc.publish import NativeRecord, ServedRecord
@@ -32,6 +33,8 @@ from iocmng.wire import Actor
 
 _log = logging.getLogger("iocmng.ioc")
 _CALLBACK_QUEUE = 20_000
+_CA_PORT, _CA_PORT_VARIABLES = 5064, ("EPICS_CAS_SERVER_PORT", "EPICS_CA_SERVER_PORT")
+_PVA_PORT, _PVA_PORT_VARIABLES = 5075, ("EPICS_PVAS_SERVER_PORT", "EPICS_PVA_SERVER_PORT")
 _FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _made = threading.Lock()
 
@@ -88,7 +91,7 @@ class SoftIoc:
         for spec in specs:
             if spec.name in records or spec.name in self._records:
                 raise RecordError(
-                    f"record {spec.name} of {source} exists already, in {self._sources.get(spec.name, source)}"
+                    f"record {spec.name} of {source} exists already in {self._sources.get(spec.name, source)}"
                 )
             if spec.access and spec.access not in self._groups:
                 raise RecordError(f"record {spec.name}: no access-security group {spec.access!r}",
@@ -114,10 +117,12 @@ class SoftIoc:
         return self._served
 
     def start(self) -> Endpoints:
-        """Serve all loaded records; takes half a second in which other threads run. See `RecordPort.start`.
+        """Serve all loaded records, and ask the servers whether they do; see `RecordPort.start`.
+
+        Takes 0.6 s, mostly waiting, in which other threads run; may be called on any thread.
 
         Raises:
-            RecordError: EPICS refused to start.
+            RecordError: EPICS refused to start, or a client finds no record or one it may write.
         """
         access = self._directory / "access.acf"
         access.write_text(self._access)
@@ -125,30 +130,37 @@ class SoftIoc:
         clib.set_callback_queue(_CALLBACK_QUEUE)
         clib.set_access_file(str(access.resolve()).encode())
         clib.check_client_ip.value = 1
-        if self._pva:
-            self._add_pva()
         with captured_messages() as messages:
+            if self._pva:
+                _add_pva()
             failed = clib.build()
             if not failed:
                 self._prepare()
                 failed = clib.run()
         if failed:
             raise RecordError(
-                f"EPICS did not start: {messages() or f'status {failed}'}", hint=f"rules are in {access}"
+                f"EPICS did not start: {messages() or f'status {failed}'}", hint=f"see {access}"
             )
+        _log.debug("EPICS: %s", messages())
         self._listener.listen()
         self._served = True
-        return Endpoints(_port("RSRV_SERVER_PORT"), _port("PVAS_SERVER_PORT") if self._pva else 0)
+        return self._checked()
 
-    def _add_pva(self) -> None:
-        if clib.load_database(b"pvxsIoc.dbd", pvxslibs.path.dbd_path.encode(), None):
-            raise RecordError(f"EPICS cannot read pvxsIoc.dbd in {pvxslibs.path.dbd_path}")
-        ctypes.CDLL(find_dso("pvxslibs.lib.pvxsIoc"), ctypes.RTLD_GLOBAL)
-        if clib.register_drivers(clib.DATABASE):
-            raise RecordError("EPICS cannot register the PVA server")
+    def _checked(self) -> Endpoints:
+        ca_port = _real_port("RSRV_SERVER_PORT")
+        pva_port = _real_port("PVAS_SERVER_PORT") if self._pva else 0
+        output = next((name for name, record in self._records.items() if not record.spec.writable), None)
+        if output is not None:
+            check_ca(ca_port, output)
+            if self._pva:
+                check_pva(pva_port, output)
+        notes = [_moved("CA", ca_port, _CA_PORT_VARIABLES, _CA_PORT)]
+        if self._pva:
+            notes.append(_moved("PVA", pva_port, _PVA_PORT_VARIABLES, _PVA_PORT))
+        return Endpoints(ca_port, pva_port, tuple(note for note in notes if note))
 
     def _prepare(self) -> None:
-        """Bind what clients write and put first values where `.db` text cannot, before any client sees a record."""
+        """Bind what clients write, and put first values where `.db` text cannot, before a client sees them."""
         now = time()
         for record in self._records.values():
             spec = record.spec
@@ -257,5 +269,21 @@ def _delete(name: str) -> None:
     clib.finish_entry(entry)
 
 
-def _port(variable: str) -> int:
+def _add_pva() -> None:
+    if clib.load_database(b"pvxsIoc.dbd", pvxslibs.path.dbd_path.encode(), None):
+        raise RecordError(f"EPICS cannot read pvxsIoc.dbd in {pvxslibs.path.dbd_path}")
+    ctypes.CDLL(find_dso("pvxslibs.lib.pvxsIoc"), ctypes.RTLD_GLOBAL)
+    if clib.register_drivers(clib.DATABASE):
+        raise RecordError("EPICS cannot register the PVA server")
+
+
+def _real_port(variable: str) -> int:
     return int(clib.get_env(variable.encode()) or 0)
+
+
+def _moved(protocol: str, real: int, variables: Sequence[str], default: int) -> str:
+    """Say that a server moved to another port than it was given, or "": it does so silently when that one is busy."""
+    asked = next((value for variable in variables if (value := os.environ.get(variable))), str(default))
+    if asked in ("0", str(real)):
+        return ""
+    return f"{protocol} port {asked} is busy; serving on {real}, which clients find by searching only"

@@ -1,4 +1,4 @@
-"""Who writes: a listener that EPICS calls before and after each client put, on CA and PVA, where the rules say TRAPWRITE."""
+"""Who writes: a listener that EPICS calls around each client put, on CA and PVA, where rules say TRAPWRITE."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WriteListener:
 
     Args:
         on_trace: Called on an EPICS thread when a put has changed something.
-        on_ignored: Called when a plain put to one of the `completing` records never reached it, because it was running.
+        on_ignored: Called when a plain put never reached one of the `completing` records, because it was running.
         completing: The records that complete puts, by their addresses.
     """
 
@@ -69,8 +69,8 @@ class WriteListener:
     def take(self, record: int) -> Arrival | None:
         """The put that is processing `record` now, None when nobody can say which it is.
 
-        One that waited in EPICS' queue runs on another thread than it came on: it is the oldest of those that wait, unless
-        the queue's length says that one of them has gone.
+        One that waited in EPICS' queue runs on another thread than it came on: it is the oldest of those that
+        wait, unless the queue's length says that one of them has gone.
         """
         here = self._by_thread.get(threading.get_ident())
         queue = self._queued.get(record)

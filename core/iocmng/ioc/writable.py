@@ -64,7 +64,7 @@ class WritableRecord(ServedRecord):
         return self.running + (self.waiting() or 0)
 
     def waiting(self) -> int | None:
-        """Puts with callback that wait in EPICS' queue for the present one, None when this EPICS keeps them otherwise."""
+        """Puts with callback that wait in EPICS' queue, None when this EPICS keeps its queue otherwise."""
         (queue,) = POINTER.unpack_from(self._memory, self._layout.notify_queue)
         if not queue:
             return 0
@@ -177,7 +177,7 @@ _SUPPORT_NAMES = tuple(f"devIocmng_{record_type}".encode() for record_type in _T
 
 
 def add_device_support() -> None:
-    """Make our device support known to EPICS: one table for every record type, kept while the process lives."""
+    """Make our device support known to EPICS: one table for all record types, kept while the process lives."""
     for name in _SUPPORT_NAMES:
         clib.add_device_support(name, ctypes.addressof(_table))
     if clib.load_database(str(clib.DBD).encode(), None, None):

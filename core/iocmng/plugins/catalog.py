@@ -1,4 +1,4 @@
-"""All instances of the host, good and bad: discovered, configured, validated, and compared with each other."""
+"""All instances of the host, good and bad: discovered, configured, validated, compared with each other."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def _judge(
 
 
 def _covers(verdict: Verdict, group: Sequence[_Draft]) -> bool:
-    """Whether a verdict is about all the sets of parameters; without a ParameterModel only the mode matters."""
+    """Whether a verdict is about all sets of parameters; without a ParameterModel only the mode matters."""
     for draft in group:
         if draft.spec is None or draft.key in verdict.parameters:
             continue

@@ -49,10 +49,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the records are served: the real ports after start."""
+    """Where the records are served: the real ports after start, and `notes` when one is not the port asked for."""
 
     ca_port: int
     pva_port: int
+    notes: tuple[str, ...] = ()
 
 
 class Record(Protocol):

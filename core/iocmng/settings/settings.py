@@ -122,11 +122,11 @@ class Settings:
         return DEFAULT
 
 
-_SHOWN = (
-    "prefix", "name", "state_dir", "admin", "log", "autosave", "install", "runs", "scripts", "spares",
-    "instances", "only_listed", "exclude", "plugins_dir", "only", "safe_mode", "pva", "disable_ophyd", "access_security",
-    "ioc_stats", "fleet",
-)  # fmt: skip
+_KEYS = (
+    "prefix name state_dir admin log autosave install runs scripts spares instances only_listed exclude "
+    "plugins_dir only safe_mode pva disable_ophyd access_security ioc_stats fleet"
+)
+_SHOWN = tuple(_KEYS.split())
 
 
 def _flat(key: str, value: Any) -> dict[str, Any]:

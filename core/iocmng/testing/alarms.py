@@ -1,4 +1,4 @@
-"""What record processing does to a value: drive limits, alarm limits with hysteresis, state severities, deadband."""
+"""What record processing does to a value: drive limits, alarm limits, state severities, deadband."""
 
 from __future__ import annotations
 

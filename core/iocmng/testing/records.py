@@ -111,7 +111,7 @@ class FakeRecord:
         return self._reading
 
     def monitor(self, handler: Monitor) -> Undo:
-        """Call `handler` with what the record shows now and after every change that a client would be told of."""
+        """Call `handler` with what the record shows now, and after every change that clients are told of."""
         with self._lock:
             self._monitors = (*self._monitors, handler)
             handler(self.read())

@@ -1,0 +1,100 @@
+"""The admin endpoint as the host uses it: its port is taken first, its libraries come late."""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from iocmng.api.listening import bind
+from iocmng.errors import BootFailed
+from iocmng.runtime.control import HostControl
+from iocmng.settings import Settings
+from iocmng.wire import Role
+
+if TYPE_CHECKING:
+    from iocmng.api import Server
+
+
+class Admin:
+    """Holds the port from the beginning, serves when the host does.
+
+    Raises:
+        BadInput: The address cannot be used.
+        BootFailed: Another program holds the port.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._socket = bind(settings.admin.host, settings.admin.port)
+        self._importing: threading.Thread | None = None
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    @property
+    def url(self) -> str:
+        """Address for a client on this machine."""
+        host, port = self._socket.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        scheme = "https" if self._settings.admin.tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def import_soon(self) -> None:
+        """Import what serving needs, beside whatever waits next."""
+        self._importing = threading.Thread(target=import_module, args=("iocmng.api.server",), name="iocmng-import")
+        self._importing.start()
+
+    async def start(self, control: HostControl) -> None:
+        """Serve.
+
+        Raises:
+            BadInput: A token file, certificate or key cannot be used.
+            BootFailed: It could not begin.
+        """
+        if self._importing is not None:
+            self._importing.join()
+        from iocmng.api import (
+            Access,
+            Server,
+            SiteToken,
+            Tls,
+            TokenStore,
+            create_app,
+            read_site_token,
+            record_endpoint,
+        )
+
+        admin, state_dir = self._settings.admin, self._settings.state_dir
+        site = [read_site_token(one.name, one.level, Path(one.token_file)) for one in admin.tokens]
+        if self._settings.token:
+            site.append(SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret=self._settings.token))
+        access = Access(
+            TokenStore(state_dir, site),
+            bind=admin.host,
+            anonymous=admin.anonymous_role,
+            allowed_hosts=admin.allowed_hosts,
+        )
+        tls = Tls(certificate=Path(admin.tls.certificate), key=Path(admin.tls.key)) if admin.tls else None
+        self._server = Server(create_app(control, access), self._socket, tls=tls)
+        await self._server.start()
+        try:
+            record_endpoint(state_dir, self.url)
+        except OSError as error:
+            raise BootFailed(f"the endpoint cannot be recorded in {state_dir}: {error.strerror}") from error
+
+    async def stop(self) -> None:
+        """End streams and requests, and close the port."""
+        from iocmng.api import forget_endpoint
+
+        if self._server is not None:
+            await self._server.stop()
+            forget_endpoint(self._settings.state_dir)

@@ -1,0 +1,178 @@
+"""`iocmng run`: from settings to a serving host, and from a signal to an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from iocmng.errors import BadInput, ExitCode, IocmngError
+from iocmng.host.admin import Admin
+from iocmng.host.finding_plugins import find_plugins
+from iocmng.host.plan import HostPlan
+from iocmng.host.summary import summary
+from iocmng.runtime.clock import RealClock
+from iocmng.runtime.desired import Boots, DesiredState
+from iocmng.runtime.lock import Holder, StateLock, private_directory
+from iocmng.runtime.logfiles import LogFormat
+from iocmng.runtime.logs import LogBook
+from iocmng.settings import Settings, load_settings
+
+_log = logging.getLogger("iocmng.host")
+FAILED_BOOTS = 3
+SETTLED_AFTER = 10.0
+
+
+class _Stopped(BaseException):
+    """A signal came before the host served."""
+
+
+def run(overrides: Mapping[str, Any]) -> int:
+    """Run a host in the foreground until it is stopped.
+
+    Args:
+        overrides: Options of the command line, see `load_settings`.
+
+    Returns:
+        The exit code: 0 stopped, 1 boot failed, 2 usage or site file, 75 asks for a restart.
+    """
+    try:
+        settings = load_settings(overrides, os.environ, Path.cwd())
+    except BadInput as error:
+        _tell(error)
+        return ExitCode.USAGE
+    os.environ.pop("IOCMNG_TOKEN", None)
+    # With that right EPICS locks the whole process in memory; it looks when its libraries are loaded.
+    os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopped_early)
+    try:
+        return _locked(settings)
+    except _Stopped:
+        return ExitCode.DONE
+    except BadInput as error:
+        _tell(error)
+        return ExitCode.USAGE
+    except IocmngError as error:
+        _tell(error)
+        return ExitCode.FAILED
+
+
+def _stopped_early(number: int, frame: FrameType | None) -> None:
+    raise _Stopped
+
+
+def _tell(error: IocmngError) -> None:
+    print(f"iocmng run: {error.detail}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+
+
+def _locked(settings: Settings) -> int:
+    """Hold state directory and port, and what was noted there, for the time of the host."""
+    private_directory(settings.state_dir)
+    holder = Holder(os.getpid(), os.uname().nodename, settings.prefix, started=time.time())
+    with StateLock(settings.state_dir, holder) as lock, Admin(settings) as admin:
+        logs = _logs(settings)
+        boots = Boots(settings.state_dir / "boots.json", RealClock())
+        attempts = boots.begin()
+        try:
+            code = _serve(settings, lock, admin, logs, boots, attempts)
+        except _Stopped:
+            boots.succeeded()
+            raise
+        finally:
+            logs.close()
+        return code
+
+
+def _logs(settings: Settings) -> LogBook:
+    log = settings.log
+    logs = LogBook(
+        RealClock(),
+        directory=settings.log_dir,
+        level=log.level,
+        form=LogFormat(log.format),
+        max_mb=log.max_mb,
+        keep=log.keep,
+        console=sys.stderr,
+    )
+    logs.install()
+    return logs
+
+
+def _serve(
+    settings: Settings, lock: StateLock, admin: Admin, logs: LogBook, boots: Boots, attempts: int
+) -> int:
+    problems = [str(finding) for finding in settings.findings]
+    if boots.problem:
+        problems.append(boots.problem)
+    safe_mode = "asked for" if settings.safe_mode else ""
+    if attempts > FAILED_BOOTS:
+        safe_mode = f"{attempts - 1} boots in a row have failed; the log of the last one says why"
+    desired = DesiredState(settings.state_dir / "desired.json", RealClock())
+    problems += desired.load()
+    found = find_plugins(settings, safe=bool(safe_mode))
+    plan = HostPlan(
+        prefix=settings.prefix,
+        default_prefix=settings.default_prefix,
+        name=settings.name or settings.prefix,
+        state_dir=settings.state_dir,
+        candidates=found.candidates,
+        load=found.load,
+        only=frozenset(settings.only),
+        safe_mode=safe_mode,
+        access_security=settings.access_security,
+        autosave_dir=settings.autosave_dir,
+        autosave_period=settings.autosave.period,
+        autosave_keep=settings.autosave.keep,
+        problems=(*problems, *found.problems),
+        describe_config=settings.describe,
+        look_again=found.look_again,
+    )
+    return asyncio.run(_main(plan, settings, lock, admin, logs, boots, desired, found.hooks))
+
+
+async def _main(
+    plan: HostPlan,
+    settings: Settings,
+    lock: StateLock,
+    admin: Admin,
+    logs: LogBook,
+    boots: Boots,
+    desired: DesiredState,
+    hooks: Any,
+) -> int:
+    # The web framework takes a third of a second to import: it comes in while iocInit sleeps.
+    admin.import_soon()
+    from iocmng.host.host import Host
+
+    host = Host(plan, logs, desired, hooks)
+    host.make_records()
+    host.serve_records()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.end)
+    host.url = admin.url
+    host.begin()
+    assert host.service is not None
+    await admin.start(host.service)
+    lock.announce(admin.url)
+    print(summary(host.view(), [(one.view(), one.spec) for one in host.supervisor]), flush=True)
+    settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
+    await host.over()
+    settle.cancel()
+    await asyncio.gather(host.stop(), admin.stop())
+    boots.succeeded()
+    if host.exit_reason:
+        _log.error("asks to be started again: %s", host.exit_reason)
+        return ExitCode.RESTART
+    return ExitCode.DONE

@@ -1,0 +1,363 @@
+"""One IOC process: records, instances, supervision and watchdog put together, from ready to stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import random
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from iocmng import __version__
+from iocmng.errors import BootFailed, IocmngError
+from iocmng.host.intents import Intents, starts
+from iocmng.host.panel import HostPanel
+from iocmng.host.plan import HostPlan
+from iocmng.host.pump import Pump
+from iocmng.host.service import HostService
+from iocmng.ioc import SoftIoc
+from iocmng.lifecycle import HostState, Trigger
+from iocmng.links.selfcheck import check_served
+from iocmng.plugins.candidate import Candidate
+from iocmng.plugins.hooks import Hooks
+from iocmng.runtime.authorloop import ThreadedAuthorLoop
+from iocmng.runtime.autosave import Autosave
+from iocmng.runtime.clock import RealClock
+from iocmng.runtime.desired import DesiredState, Intent
+from iocmng.runtime.environment import Environment
+from iocmng.runtime.events import EventBus
+from iocmng.runtime.instance import Instance
+from iocmng.runtime.job import JobInstance
+from iocmng.runtime.logs import LogBook
+from iocmng.runtime.ports import RecordPort, Trace
+from iocmng.runtime.runs import MemoryRuns
+from iocmng.runtime.supervisor import Supervisor
+from iocmng.runtime.task import TaskInstance
+from iocmng.runtime.watchdog import Beat, Watchdog
+from iocmng.spec import InstanceSpec, Kind, RecordSpec
+from iocmng.spec.defaults import host_records
+from iocmng.values import Reading, Value
+from iocmng.wire import Actor, Event, EventKind, HostView
+
+_log = logging.getLogger("iocmng.host")
+BOOT = Actor(via="host")
+STOP_SLACK = 0.5
+
+
+class Host:
+    """A host between its records and its end; made and used on the thread of its running loop.
+
+    Args:
+        plan: What it is made from.
+        logs: All logs.
+        desired: What operators asked for, loaded.
+        hooks: Registered hooks.
+    """
+
+    def __init__(self, plan: HostPlan, logs: LogBook, desired: DesiredState, hooks: Hooks) -> None:
+        self.plan = plan
+        self.url = ""
+        self.boot_id = uuid.uuid4().hex[:12]
+        self.exit_reason = ""
+        self.state = HostState.STARTING
+        self.ca_port = self.pva_port = 0
+        self._started = time.time()
+        self._loop = asyncio.get_running_loop()
+        self._clock = RealClock()
+        self._hooks = hooks
+        self._desired = desired
+        self._pump = Pump(self._loop, self._clock)
+        self._over = asyncio.Event()
+        self._intents = Intents(desired, self._loop)
+        self._problems = list(plan.problems)
+        self._records: RecordPort = SoftIoc(
+            state_dir=plan.state_dir, loop=self._loop, access_security=plan.access_security, pva=plan.pva
+        )
+        self._environment = Environment(
+            records=self._records,
+            clock=self._clock,
+            events=EventBus(self._clock),
+            authors=ThreadedAuthorLoop(),
+            post=self._pump.agenda.post,
+            after=self._pump.agenda.after,
+            random=random.random,
+            demand_exit=self.demand_exit,
+        )
+        self.supervisor = Supervisor(self._environment)
+        self.supervisor.acted = self._intents.acted
+        self._autosave = (
+            Autosave(plan.autosave_dir, self._clock, period=plan.autosave_period, keep=plan.autosave_keep)
+            if plan.autosave_dir
+            else None
+        )
+        self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
+        self._logs = logs
+        self._runs = MemoryRuns()
+        self._panel: HostPanel | None = None
+        self._watchdog: Watchdog | None = None
+        self._made: list[tuple[Candidate, InstanceSpec]] = []
+        self._counting = False
+        self._beat_found: Beat | None = None
+        self.service: HostService | None = None
+
+    def make_records(self) -> None:
+        """Load the records of the host and of every instance; one whose records EPICS refuses is not served.
+
+        Raises:
+            BootFailed: Those of the host itself are refused.
+        """
+        try:
+            self._records.load(self._host_records.values(), source="HOST")
+        except IocmngError as error:
+            raise BootFailed(f"the host's own records: {error.detail}", hint=error.hint) from error
+        for candidate in self.plan.candidates:
+            try:
+                self._load(candidate)
+            except IocmngError as error:
+                self._complain(f"{candidate.spec.name}: {error}")
+        self._panel = HostPanel(
+            {name: self._records.record(spec.name) for name, spec in self._host_records.items()}, self._started
+        )
+
+    def _load(self, candidate: Candidate) -> None:
+        spec = candidate.spec
+        if candidate.valid and self._autosave is not None:
+            restored = self._autosave.restore(spec.name, spec.records)
+            for problem in restored.problems:
+                self._complain(problem)
+            if restored.values:
+                spec = _with_values(spec, restored.values)
+        self._records.load(spec.records, source=spec.name)
+        self._made.append((candidate, spec))
+
+    def _complain(self, problem: str) -> None:
+        _log.error("%s", problem)
+        self._problems.append(problem)
+
+    def serve_records(self) -> None:
+        """Serve them, and make sure that they answer and that outputs are protected.
+
+        Raises:
+            RecordError: They do not.
+        """
+        endpoints = self._records.start()
+        self.ca_port, self.pva_port = endpoints.ca_port, endpoints.pva_port
+        for candidate, spec in self._made:
+            self.supervisor.add(self._instance(candidate, spec))
+        probe = next(iter(self._host_records.values()), None) or self._first_readonly()
+        if probe is not None and self.plan.pva:
+            check_served(probe.name, probe.name, self.ca_port, self.pva_port)
+        self._records.on_trace(self._audit_put)
+        self._environment.events.subscribe(self._on_event)
+
+    def _first_readonly(self) -> RecordSpec | None:
+        return next((record for _, spec in self._made for record in spec.records if not record.writable), None)
+
+    def _instance(self, candidate: Candidate, spec: InstanceSpec) -> Instance:
+        instance: Instance
+
+        def load() -> type:
+            return self.plan.load(spec.plugin, spec.name)
+
+        if spec.kind is Kind.JOB and candidate.valid:
+            instance = JobInstance(
+                spec, self._environment, self._runs, load=load, findings=candidate.findings
+            )
+        else:
+            instance = TaskInstance(
+                spec, self._environment, load=load, findings=candidate.findings, valid=candidate.valid
+            )
+        return instance
+
+    def begin(self) -> None:
+        """Start instances as settings and operators want, and the watchdog; the host is in RUN then."""
+        wanted = {instance.name: self._intents.apply(instance) for instance in self.supervisor}
+        if self._autosave is not None:
+            for instance in self.supervisor:
+                self._autosave.watch(instance.name, instance.spec.records, self._read)
+            self._autosave.start()
+        self._enter(HostState.SAFE_MODE if self.plan.safe_mode else HostState.RUN, self.plan.safe_mode or "ready")
+        self._show_constants()
+        self.service = HostService(
+            self.supervisor,
+            records=self._records,
+            host_records=tuple(self._host_records.values()),
+            logs=self._logs,
+            runs=self._runs,
+            desired=self._desired,
+            describe_host=self.view,
+            describe_config=self.plan.describe_config,
+            look_again=self._look_again,
+        )
+        self.service.serving = True
+        names = {
+            name
+            for name, desired in wanted.items()
+            if starts(self.supervisor.get(name), desired) and (not self.plan.only or name in self.plan.only)
+        }
+        paused = {name for name, desired in wanted.items() if desired.intent is Intent.PAUSED}
+        self.supervisor.start(names, paused, BOOT)
+        self._watchdog = Watchdog(
+            self._clock,
+            self._pump.agenda,
+            self.supervisor.ordered,
+            self.supervisor.check_progress,
+            self._beat,
+        )
+        self._watchdog.start()
+        self._hooks.publish("iocmng_host_started", host=self.service)
+
+    def _read(self, name: str) -> Reading:
+        return self._records.record(name).read()
+
+    def _look_again(self, actor: Actor) -> Mapping[str, Any]:
+        found = self.plan.look_again()
+        self._environment.events.publish(EventKind.AUDIT, text="rescan", data=found, actor=actor)
+        return found
+
+    def _enter(self, state: HostState, message: str) -> None:
+        self.state = state
+        if self._panel is not None:
+            self._panel.state(state)
+            self._panel.show("MESSAGE", message)
+        self._environment.events.publish(EventKind.HOST, text=message, data={"state": state.name})
+
+    def _show_constants(self) -> None:
+        assert self._panel is not None
+        self._panel.count(self.supervisor)
+        constants: dict[str, Value] = {
+            "VERSION": __version__,
+            "BOOT_ID": self.boot_id,
+            "HOSTNAME": socket.gethostname(),
+            "PID": os.getpid(),
+            "URL": self.url,
+            "SPARES_FREE": 0,
+            "RESTART_REQUIRED": False,
+        }
+        for name, value in constants.items():
+            self._panel.show(name, value)
+
+    def _beat(self, beat: Beat) -> None:
+        """On the watchdog's thread."""
+        assert self._panel is not None
+        self._beat_found = beat
+        for instance in self.supervisor:
+            instance.tick()
+        self._panel.beat(beat)
+
+    def _on_event(self, event: Event) -> None:
+        """Any thread."""
+        self._hooks.publish("iocmng_event", event=event)
+        if event.kind is EventKind.PUT and self._autosave is not None:
+            self._autosave.touch(event.instance)
+        if event.kind in (EventKind.STATE, EventKind.DEGRADED) and not self._counting:
+            self._counting = True
+            self._environment.post(self._count)
+
+    def _count(self) -> None:
+        self._counting = False
+        if self._panel is not None:
+            self._panel.count(self.supervisor)
+
+    def _audit_put(self, trace: Trace) -> None:
+        self._environment.events.publish(
+            EventKind.AUDIT,
+            text=f"put {trace.name}: {trace.old} -> {trace.new}",
+            data={"pv": trace.name, "old": trace.old, "new": trace.new},
+            actor=trace.actor,
+        )
+
+    def demand_exit(self, reason: str) -> None:
+        """An instance's policy wants the process to be started anew."""
+        self.exit_reason = self.exit_reason or reason
+        self._over.set()
+
+    def end(self) -> None:
+        """Somebody asked the host to stop; on the loop's thread."""
+        self._over.set()
+
+    async def over(self) -> None:
+        """Wait until the host is to stop."""
+        await self._over.wait()
+
+    async def stop(self) -> None:
+        """Stop all instances, dependents first, each within its own `stop_timeout`, and save inputs."""
+        self._enter(HostState.STOPPING, self.exit_reason or "stopping")
+        self._hooks.publish("iocmng_host_stopping", host=self.service)
+        for wave in self.supervisor.stop_waves():
+            for instance in wave:
+                instance.apply(Trigger.STOP, BOOT)
+            limit = max((one.spec.supervision.stop_timeout for one in wave), default=0.0) + STOP_SLACK
+            end = self._clock.monotonic() + limit
+            while not all(one.shutdown_done() for one in wave) and self._clock.monotonic() < end:
+                await asyncio.sleep(0.005)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        await asyncio.to_thread(self._save)
+
+    def _save(self) -> None:
+        if self._autosave is not None:
+            self._autosave.close()
+        try:
+            self._desired.commit()
+        except OSError as error:
+            _log.error("what operators asked for cannot be kept: %s", error)
+        self._hooks.close()
+
+    def view(self) -> HostView:
+        """The host as the world sees it."""
+        counts = self._panel.counts if self._panel else {}
+        return HostView(
+            prefix=self.plan.prefix,
+            name=self.plan.name,
+            state=self.state.name,
+            version=__version__,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            boot_id=self.boot_id,
+            url=self.url,
+            uptime=time.time() - self._started,
+            started=self._started,
+            instances=counts.get("INSTANCES", 0),
+            running=counts.get("RUNNING", 0),
+            failed=counts.get("FAILED", 0),
+            degraded=counts.get("DEGRADED", 0),
+            cpu=self._panel.cpu if self._panel else 0.0,
+            memory=self._panel.memory if self._panel else 0.0,
+            python=platform.python_version(),
+            ca_port=self.ca_port,
+            pva_port=self.pva_port,
+            records=len(self._host_records) + sum(len(spec.records) for _, spec in self._made),
+            state_dir=str(self.plan.state_dir),
+            message=self.plan.safe_mode,
+            default_prefix=self.plan.default_prefix,
+            problems=(*self._problems, *self._present_problems()),
+        )
+
+    def _present_problems(self) -> tuple[str, ...]:
+        beat, found = self._beat_found, [str(problem) for problem in self._hooks.problems]
+        if beat is not None and beat.hog:
+            found.append(
+                f"thread {beat.hog!r} computes without pause and holds all others up "
+                f"(up to {beat.lateness * 1000:.0f} ms); isolation: process will give it a process of its own"
+            )
+        if self._logs.lost:
+            found.append(f"{self._logs.lost} log lines could not be written")
+        return tuple(found)
+
+
+def _with_values(spec: InstanceSpec, values: Mapping[str, Value]) -> InstanceSpec:
+    """The description with restored values of inputs, so that records start with them."""
+    ports = tuple(
+        replace(port, record=replace(port.record, value=values[port.record.name]))
+        if port.record.name in values
+        else port
+        for port in spec.ports
+    )
+    return replace(spec, ports=ports)

@@ -1,0 +1,56 @@
+"""What a host is made from: settings and catalog brought into the form that the composition needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from iocmng.plugins.candidate import Candidate
+from iocmng.spec import PluginRef
+
+Load = Callable[[PluginRef, str], type]
+"""Imports the class of a plugin for the instance of that name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlan:
+    """Everything that is fixed before records are made.
+
+    Attributes:
+        prefix: PV prefix of the host; `default_prefix` says that nobody chose it.
+        name: The host's name.
+        state_dir: Private directory; its lock is held already.
+        candidates: Instances, valid and not.
+        load: Imports a plugin's class.
+        only: When not empty, no other instances start.
+        safe_mode: Why the host runs without plugins, or "".
+        host_pvs: Whether the host has PVs of its own.
+        access_security: The site's access file.
+        pva: Whether PV Access is served.
+        autosave_dir: Where inputs are kept; `autosave_period` in seconds, `autosave_keep` backups.
+        problems: What boot found that does not stop it.
+        describe_config: Settings in force, for listings.
+        look_again: Looks for plugins again, and says what changed.
+        boot_times: Seconds each phase before took, for the log.
+    """
+
+    prefix: str
+    name: str
+    state_dir: Path
+    candidates: tuple[Candidate, ...]
+    load: Load
+    default_prefix: bool = False
+    only: frozenset[str] = frozenset()
+    safe_mode: str = ""
+    host_pvs: bool = True
+    access_security: Path | None = None
+    pva: bool = True
+    autosave_dir: Path | None = None
+    autosave_period: float = 10.0
+    autosave_keep: int = 5
+    problems: tuple[str, ...] = ()
+    describe_config: Callable[[], Mapping[str, Any]] = dict
+    look_again: Callable[[], Mapping[str, Any]] = dict
+    boot_times: Mapping[str, float] = field(default_factory=dict)
