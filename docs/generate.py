@@ -34,7 +34,7 @@ def word(schema: Mapping[str, Any], known: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         return word(known[schema["$ref"].rpartition("/")[2]], known)
     if "enum" in schema:
-        return ", ".join(code(choice) for choice in schema["enum"])
+        return ", ".join(code(choice) for choice in schema["enum"] if choice)
     if "const" in schema:
         return code(schema["const"])
     if options := schema.get("anyOf"):
@@ -65,13 +65,36 @@ def plain(value: object) -> str:
     return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
-def models(title: str, intro: str, top: Mapping[str, Any], sections: Iterable[tuple[str, str]]) -> str:
-    """A page of tables: the top model, then the named definitions."""
+def models(title: str, intro: str, top: Mapping[str, Any]) -> str:
+    """A page of tables: the top model, then each model in it under its key path."""
     known = top.get("$defs", {})
     parts = [NOTE, f"# {title}\n\n{intro}\n\n", keys(top, known)]
-    for heading, name in sections:
-        parts += [f"## {heading}\n\n", f"{known[name].get('description', '')}\n\n", keys(known[name], known)]
+    for path, name in paths(top, known):
+        parts += [f"## {path}\n\n", f"{known[name].get('description', '')}\n\n", keys(known[name], known)]
     return "".join(parts)
+
+
+def paths(schema: Mapping[str, Any], known: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:
+    """Key paths of the models inside a model, with the models' names; `NAME` stands for any key."""
+    for key, entry in schema.get("properties", {}).items():
+        for suffix, name in references(entry):
+            if "properties" in known[name]:
+                path = f"{above}{key}{suffix}"
+                yield path, name
+                yield from paths(known[name], known, f"{path}.")
+
+
+def references(entry: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The models that one key can hold, each with what comes between the key and the model."""
+    if "$ref" in entry:
+        yield "", entry["$ref"].rpartition("/")[2]
+    for option in entry.get("anyOf", ()):
+        yield from references(option)
+    if isinstance(entry.get("items"), dict):
+        yield from references(entry["items"])
+    if isinstance(entry.get("additionalProperties"), dict):
+        for suffix, name in references(entry["additionalProperties"]):
+            yield f".NAME{suffix}", name
 
 
 def config_page() -> str:
@@ -80,37 +103,18 @@ def config_page() -> str:
 
     intro = (
         "The config that a plugin package carries. Unknown keys are refused, with the nearest known one. "
-        "`iocmng schema` prints the same as JSON Schema, which editors complete from."
+        "`iocmng schema` prints the same as JSON Schema, which editors complete from. Keys that this version "
+        "knows and does not serve yet are refused with the finding `not-supported-yet`."
     )
-    return models(
-        "config.yaml",
-        intro,
-        schema(),
-        (
-            ("parameters", "Parameters"),
-            ("arguments", "Arguments"),
-            ("arguments.inputs.NAME", "InputPort"),
-            ("arguments.outputs.NAME", "OutputPort"),
-            ("alarm", "Alarm"),
-            ("supervision", "SupervisionKeys"),
-            ("job", "JobKeys"),
-            ("transforms", "Transform"),
-            ("rules", "Rule"),
-            ("script", "Script"),
-            ("script.args", "ScriptArgument"),
-            ("handshake", "Handshake"),
-        ),
-    )
+    return models("config.yaml", intro, schema())
 
 
 def site_page() -> str:
     """Keys of the site file."""
     from iocmng.settings.schema import schema
 
-    top = schema()
-    sections = [(name, name) for name in top.get("$defs", {}) if "properties" in top["$defs"][name]]
     return models(
-        "The site file", "`iocmng.yaml`: how one host is set up. Every key may be left out.", top, sections
+        "The site file", "`iocmng.yaml`: how one host is set up. Every key may be left out.", schema()
     )
 
 
@@ -218,16 +222,20 @@ def http_page() -> str:
     import json
 
     described = json.loads((DOCS / "openapi.json").read_text())
+    same = re.compile(r"/api/v1/(tasks|jobs)(/|$)")
     rows = [
         (method.upper(), code(path), operation.get("summary", ""))
         for path, methods in described["paths"].items()
+        if same.sub(r"/api/v1/plugins\2", path) == path
+        or same.sub(r"/api/v1/plugins\2", path) not in described["paths"]
         for method, operation in methods.items()
     ]
     return (
         f"{NOTE}# HTTP\n\nThe admin endpoint, by default on `http://127.0.0.1:8080`. What changes "
         "something asks for `Authorization: Bearer <token>`. Errors are `application/problem+json` with "
         "`code`, `detail` and `hint`. All of it is in [openapi.json](../openapi.json), which the host serves "
-        "at `/openapi.json`.\n\n" + table(("method", "path", "does"), rows)
+        "at `/openapi.json`. What stands under `/plugins` is there for tasks under `/tasks` and for "
+        "jobs under `/jobs` too.\n\n" + table(("method", "path", "does"), rows)
     )
 
 
@@ -252,7 +260,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def outdated() -> dict[str, str]:
     """The pages whose committed text differs from what the code says, with what it says."""
-    made = {name: make() for name, make in PAGES.items()}
+    made = {name: make().rstrip() + "\n" for name, make in PAGES.items()}
     return {
         name: text
         for name, text in made.items()

@@ -1,4 +1,4 @@
-"""Python environments for tests, made with uv: clean ones, and ones layered on the one that runs the tests."""
+"""Python environments made with uv: clean ones, and ones layered on the one that runs the tests."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def running(
     env: dict[str, str] | None = None,
     start: float = START,
 ) -> Iterator[RunningHost]:
-    """`iocmng run ARGUMENTS` (or `argv`) in `directory`, from the moment it prints its URL until the block ends.
+    """`iocmng run ARGUMENTS` (or `argv`) in `directory`, from when it prints its URL until the block ends.
 
     `env` is laid over a world of its own; `start` is how long the URL may take, seconds.
     """

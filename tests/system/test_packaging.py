@@ -14,6 +14,10 @@ import pytest
 from environments import ROOT, Environment, checkout, clean, uv
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+BROUGHT_ALONG = {
+    *("epicscorelibs", "pvxslibs", "setuptools-dso", "epicsdbbuilder", "numpy"),  # EPICS itself, by softioc and p4p
+    *("starlette", "pydantic-core", "click", "packaging"),  # by fastapi, pydantic, typer, hatchling
+}
 OWN = sys.stdlib_module_names | {"iocmng", "iocmng_cli"}
 LIGHT = ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng.client", "iocmng_cli.main"]
 HEAVY = ["softioc", "epicscorelibs", "p4p", "epics", "numpy", "pydantic", "fastapi", "uvicorn", "cothread"]
@@ -115,17 +119,6 @@ def test_an_installed_host_makes_plugins_from_its_template(installed: Environmen
     "module", ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng_cli.main"]
 )
 def test_imports_stay_light(installed: Environment, module: str) -> None:
-    heavy = [
-        "softioc",
-        "epicscorelibs",
-        "p4p",
-        "epics",
-        "numpy",
-        "pydantic",
-        "fastapi",
-        "uvicorn",
-        "cothread",
-    ]
     done = installed.run(
         "python", "-c", f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
     )
@@ -161,18 +154,7 @@ def imported(tree: ast.Module) -> set[str]:
 
 def test_everything_imported_is_declared() -> None:
     distributions = packages_distributions()
-    allowed = declared("ophyd") | declared("test")
-    # Brought along by the dependency that is named: softioc loads EPICS itself, p4p and softioc need numpy,
-    # fastapi is a layer on starlette, pydantic on pydantic-core, typer on click, hatchling on packaging.
-    allowed |= {
-        "epicscorelibs",
-        "epicsdbbuilder",
-        "numpy",
-        "starlette",
-        "pydantic-core",
-        "click",
-        "packaging",
-    }
+    allowed = declared("ophyd", "test") | BROUGHT_ALONG
     missing = {}
     for package in ("core/iocmng", "cli/iocmng_cli"):
         for path in (ROOT / package).rglob("*.py"):

@@ -6,7 +6,6 @@ from collections import namedtuple
 
 import psutil
 import pytest
-
 from iocmng_host_monitor import measure
 from iocmng_host_monitor.measure import Traffic
 

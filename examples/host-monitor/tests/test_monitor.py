@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psutil
 import pytest
-
-from iocmng.values import Severity
 from iocmng_host_monitor import measure
 from iocmng_host_monitor.monitor import HostMonitor
+
+from iocmng.values import Severity
 
 
 def test_it_publishes_what_psutil_says(run_task):
@@ -57,8 +57,9 @@ def test_the_limit_that_operators_write_decides(run_task, monkeypatch):
 
 def test_a_path_that_does_not_exist_is_reported_and_tried_again(run_task):
     task = run_task(HostMonitor, parameters={"disk_path": "/no-such-place"})
-    task.step(4.0)
+    task.step(2.0)
     assert task.get("CYCLE_ERRORS") == 2
+    assert task.status == "RUN"
     task.step(2.0)
     assert task.status == "BACKOFF"
     assert "no-such-place" in task.message

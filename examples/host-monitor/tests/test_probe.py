@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from iocmng.values import Severity
 from iocmng_host_monitor.probe import DiskProbe
+
+from iocmng.values import Severity
 
 
 def test_it_times_a_write_each_time_run_is_put(run_task, tmp_path):
