@@ -75,11 +75,11 @@ def logs(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
     if offline:
-        from iocmng_cli.offline_logs import lines
+        from iocmng_cli.offline_logs import read
 
         if follow:
             raise typer.BadParameter("needs a host; without --offline it follows", param_hint="--follow")
-        _write(list(lines(name, since=start or 0.0, level=level))[-limit:], json=json)
+        _write(read(name, since=start or 0.0, level=level.value, limit=limit), json=json)
         return
     with session(ctx).client() as client:
         try:
