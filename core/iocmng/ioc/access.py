@@ -1,4 +1,4 @@
-"""The access-security rules of this host: the site's or the default ones, and the group of read-only records."""
+"""The access-security rules of a host: the site's or the default ones, and the group of what is read-only."""
 
 from __future__ import annotations
 

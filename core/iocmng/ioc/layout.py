@@ -107,8 +107,8 @@ def memory_of(address: int, size: int) -> memoryview:
 class Coding:
     """How values cross to EPICS: `code` and `width` of an element, and functions between Python and bytes.
 
-    `encode` gives (bytes or the address of an array, number of elements); `decode` takes a buffer, an offset and
-    a number of elements. Keep what `encode` was given alive until EPICS has it.
+    `encode` gives (bytes or the address of an array, number of elements); `decode` takes a buffer, an offset
+    and a number of elements. Keep what `encode` was given alive until EPICS has it.
     """
 
     code: int
@@ -118,7 +118,7 @@ class Coding:
 
 
 def text_bytes(text: str, size: int) -> bytes:
-    """Return `text` as at most `size` bytes of UTF-8 that, like their first 39, end with a whole character."""
+    """Return at most `size` bytes of UTF-8 that, like their first 39, end with a whole character."""
     coded = text.encode(errors="replace").replace(b"\0", b" ")
     if coded.isascii():
         return coded[:size]

@@ -87,7 +87,7 @@ class ServedRecord:
         return self._address
 
     def seed(self, value: Value, timestamp: float) -> None:
-        """Put the first value into memory, before clients are served; a writable one is valid from `timestamp`."""
+        """Put the first value into memory before clients are served; a writable one is valid then."""
         if not self._address:
             self.locate()
         if self.spec.record_type in SEEDED_TYPES:
@@ -115,7 +115,7 @@ class ServedRecord:
         return int(clib.DbAddr.from_address(self._address).record)
 
     def read(self) -> Reading:
-        """Return what the record shows; before records are served an INVALID reading that is not connected."""
+        """Return what the record shows; before records are served INVALID and not connected."""
         if not self._address and not self._is_served():
             return Reading(self.spec.value, Severity.INVALID, Status.UDF, 0.0, connected=False)
         address = self._address or self.bind()

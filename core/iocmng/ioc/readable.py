@@ -10,6 +10,6 @@ _PREFIX = re.compile(r"^(ERROR|WARNING):?\s+")
 
 
 def readable(raw: str) -> str:
-    """Return EPICS' messages without colours, source lines and places in generated files, joined with "; "."""
+    """Return EPICS' messages without colours, source lines and places in files, joined with "; "."""
     lines = (_PREFIX.sub("", _COLOUR.sub("", line).strip()) for line in raw.splitlines())
     return "; ".join(" ".join(line.split()) for line in lines if line and not _NOISE.match(line))

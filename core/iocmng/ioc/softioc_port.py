@@ -20,7 +20,6 @@ from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.access import access_groups, access_text
-from iocmng.ioc.answer import check_ca, check_pva
 from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
 from iocmng.ioc.messages import captured_messages
 from iocmng.ioc.publish import NativeRecord, ServedRecord
@@ -117,12 +116,12 @@ class SoftIoc:
         return self._served
 
     def start(self) -> Endpoints:
-        """Serve all loaded records, and ask the servers whether they do; see `RecordPort.start`.
+        """Serve all loaded records; what clients then see is for `iocmng.links.selfcheck` to ask.
 
         Takes 0.6 s, mostly waiting, in which other threads run; may be called on any thread.
 
         Raises:
-            RecordError: EPICS refused to start, or a client finds no record or one it may write.
+            RecordError: EPICS refused to start, in its words.
         """
         access = self._directory / "access.acf"
         access.write_text(self._access)
@@ -144,23 +143,18 @@ class SoftIoc:
         _log.debug("EPICS: %s", messages())
         self._listener.listen()
         self._served = True
-        return self._checked()
+        return self._endpoints()
 
-    def _checked(self) -> Endpoints:
+    def _endpoints(self) -> Endpoints:
         ca_port = _real_port("RSRV_SERVER_PORT")
         pva_port = _real_port("PVAS_SERVER_PORT") if self._pva else 0
-        output = next((name for name, record in self._records.items() if not record.spec.writable), None)
-        if output is not None:
-            check_ca(ca_port, output)
-            if self._pva:
-                check_pva(pva_port, output)
         notes = [_moved("CA", ca_port, _CA_PORT_VARIABLES, _CA_PORT)]
         if self._pva:
             notes.append(_moved("PVA", pva_port, _PVA_PORT_VARIABLES, _PVA_PORT))
         return Endpoints(ca_port, pva_port, tuple(note for note in notes if note))
 
     def _prepare(self) -> None:
-        """Bind what clients write, and put first values where `.db` text cannot, before a client sees them."""
+        """Bind what clients write, and put first values where `.db` text cannot, before clients come."""
         now = time()
         for record in self._records.values():
             spec = record.spec
@@ -282,7 +276,7 @@ def _real_port(variable: str) -> int:
 
 
 def _moved(protocol: str, real: int, variables: Sequence[str], default: int) -> str:
-    """Say that a server moved to another port than it was given, or "": it does so silently when that one is busy."""
+    """Say that a server moved to another port, or "": it does so silently when its own is busy."""
     asked = next((value for variable in variables if (value := os.environ.get(variable))), str(default))
     if asked in ("0", str(real)):
         return ""

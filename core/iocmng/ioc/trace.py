@@ -1,4 +1,4 @@
-"""Who writes: a listener that EPICS calls around each client put, on CA and PVA, where rules say TRAPWRITE."""
+"""Who writes: a listener that EPICS calls around each client put where the rules say TRAPWRITE."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WriteListener:
 
     Args:
         on_trace: Called on an EPICS thread when a put has changed something.
-        on_ignored: Called when a plain put never reached one of the `completing` records, because it was running.
+        on_ignored: Called when a plain put did not reach one of the `completing` records, which was running.
         completing: The records that complete puts, by their addresses.
     """
 

@@ -177,7 +177,7 @@ _SUPPORT_NAMES = tuple(f"devIocmng_{record_type}".encode() for record_type in _T
 
 
 def add_device_support() -> None:
-    """Make our device support known to EPICS: one table for all record types, kept while the process lives."""
+    """Make our device support known to EPICS: one table for all record types, kept for good."""
     for name in _SUPPORT_NAMES:
         clib.add_device_support(name, ctypes.addressof(_table))
     if clib.load_database(str(clib.DBD).encode(), None, None):
