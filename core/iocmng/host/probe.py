@@ -32,7 +32,7 @@ class Probe:
         memory: MiB of data that one plugin may take.
     """
 
-    def __init__(self, *, limit: float = 10.0, memory: int = 4096) -> None:
+    def __init__(self, *, limit: float = 10.0, memory: int = 2048) -> None:
         self._limit = limit
         self._memory = memory
         self._child: subprocess.Popen[bytes] | None = None

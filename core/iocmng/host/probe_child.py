@@ -218,7 +218,7 @@ def _death(fork: _Fork, phase: str, status: int, errors: str) -> Finding:
     plugin = fork.question.plugin
     module = plugin.target.partition(":")[0]
     doing = f"{_PHASES.get(phase, phase)} {module if phase == 'import' else plugin.name}"
-    where = _last_line(errors)
+    where = _last_line(errors, module.partition(".")[0])
     if fork.overdue:
         text = f"{plugin.name}: {doing} has not ended after {fork.limit:g} s"
         hint = "do what waits in initialize(), not at import"
@@ -238,11 +238,11 @@ def _death(fork: _Fork, phase: str, status: int, errors: str) -> Finding:
     return Finding(Level.ERROR, "import-exit", text, where, "remove the call of os._exit()")
 
 
-def _last_line(errors: str) -> Where:
-    """The innermost line of the plugin in the last stack that faulthandler wrote."""
+def _last_line(errors: str, package: str) -> Where:
+    """The innermost line of a package in the last stack that faulthandler wrote."""
     stack = errors.rpartition("most recent call first")[2] if "most recent call first" in errors else ""
     for file, line in _FRAME.findall(stack):
-        if not file.startswith("<") and "importlib" not in file:
+        if package in Path(file).with_suffix("").parts:
             return Where(file, int(line), 1)
     return Where()
 

@@ -142,7 +142,7 @@ def _drafts(settings: Settings, checked: Sequence[Checked], notes: list[Finding]
             text = f"instance {site.instance} is left out: its plugin {site.plugin} is excluded"
             notes.append(Finding(Level.NOTE, "excluded", text))
             continue
-        yield from _draft(site, plugins.get(site.plugin, [_unknown(site, plugins)]), used)
+        yield from _draft(site, plugins.get(site.plugin) or [_unknown(site, plugins)], used)
     for name, versions in plugins.items():
         if name in excluded or name in used or settings.only_listed:
             continue

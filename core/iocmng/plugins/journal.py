@@ -70,6 +70,7 @@ class Journal:
         self._under_way: dict[tuple[str, str], dict[str, Any]] = {}
         self._blamed = _read_blamed(self._blame_file)
         self._crash: TextIO | None = None
+        self._descriptor: int | None = None
         self._suspects = _read_lines(self._open_file)
         self._report = _read_text(self._crash_file)
         self._convict()
@@ -131,9 +132,12 @@ class Journal:
                 self._write()
 
     def _write(self) -> None:
+        data = "".join(json.dumps(entry) + "\n" for entry in self._under_way.values()).encode()
         try:
-            with self._open_file.open("w", encoding="utf-8") as file:
-                file.write("".join(json.dumps(entry) + "\n" for entry in self._under_way.values()))
+            if self._descriptor is None:
+                self._descriptor = os.open(self._open_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.pwrite(self._descriptor, data, 0)
+            os.ftruncate(self._descriptor, len(data))
         except OSError as problem:
             _log.warning("the journal cannot be written: %s", problem)
 
@@ -170,6 +174,9 @@ class Journal:
         with self._lock:
             self._under_way.clear()
             self._open_file.unlink(missing_ok=True)
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
         if self._crash is not None:
             faulthandler.disable()
             self._crash.close()

@@ -139,7 +139,7 @@ def _failure(text: str, problem: BaseException, module: str, hint: str, code: st
     trace = "".join(traceback.format_exception(problem))
     frames = traceback.extract_tb(problem.__traceback__)
     top = module.partition(".")[0]
-    own = [frame for frame in frames if top in Path(frame.filename).parts or Path(frame.filename).stem == top]
+    own = [frame for frame in frames if top in Path(frame.filename).with_suffix("").parts]
     where = Where()
     if isinstance(problem, SyntaxError) and problem.filename:
         where = Where(problem.filename, problem.lineno or 0, problem.offset or 0)
