@@ -167,17 +167,28 @@ class _Reader:
                 "syntax", f"not YAML: {problem}", place, "check indentation, colons, brackets and quotes"
             )
         except yaml.reader.ReaderError as error:
-            before = text[: error.position]
-            place = Where(self.file, before.count("\n") + 1, error.position - before.rfind("\n"))
-            self._find(
-                "syntax", f"not YAML: character U+{ord(str(text[error.position])):04X} is not allowed", place
-            )
+            self._find_character(text, error.character)
+        except UnicodeEncodeError as error:
+            self._find_character(text, text[error.start])
         except _Refused as error:
             self._find("too-large", str(error), Where(self.file))
         finally:
             if self._loader is not None:
                 self._loader.dispose()
         return None
+
+    def _find_character(self, text: str, character: int | str | bytes) -> None:
+        # The C and the Python reader count positions differently, in bytes and in characters.
+        found = chr(character) if isinstance(character, int) else str(character)
+        before, there, _ = text.partition(found)
+        where = (
+            Where(self.file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+            if there
+            else Where(self.file)
+        )
+        self._find(
+            "syntax", f"not YAML: character U+{ord(found[:1] or ' '):04X} is not allowed", where, "remove it"
+        )
 
     def _find(self, code: str, message: str, where: Where, hint: str = "") -> None:
         self.findings.append(Finding(Level.ERROR, code, message, where, hint))
@@ -256,11 +267,11 @@ class _Reader:
             except ValueError as error:
                 self._find("unset-variable", str(error), self._where(node, path))
                 return None
-            if node.style is None:
+            if not node.style:
                 tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))
             node = yaml.ScalarNode(tag, text, node.start_mark, node.end_mark, node.style)
         if tag in _TEXT_TAGS:
-            return float(text) if node.style is None and _EXPONENT.match(text) else text
+            return float(text) if not node.style and _EXPONENT.match(text) else text
         try:
             if tag == _TAG + "int":
                 return self._loader.construct_yaml_int(node)

@@ -76,7 +76,7 @@ def _report(
             report.error(
                 "missing-key", f"{dotted(path[:-1]) or 'the file'} needs the key {path[-1]!r}", *path
             )
-        elif kinds & {"invalid_key", "string_type"} and details[0]["loc"][-1:] == ("[key]",):
+        elif "invalid_key" in kinds or details[0]["loc"][-1:] == ("[key]",):
             report.error("bad-key", f"key {path[-1]!r} must be text", *path, hint="quote it", key=True)
         else:
             _wrong_value(path, details, report)
