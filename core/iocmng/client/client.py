@@ -11,6 +11,7 @@ from urllib.parse import quote
 from iocmng.client.handles import PATIENCE, Handles, Job, Task
 from iocmng.client.stream import follow
 from iocmng.client.transport import Params, Transport
+from iocmng.errors import NotFound
 from iocmng.lifecycle import Trigger
 from iocmng.wire import (
     Event,
@@ -257,7 +258,13 @@ class Client:
 
 
 def _segment(name: str) -> str:
-    """A name as one path segment; "." and ".." would otherwise be taken for directories on the way."""
+    """A name as one path segment; "." and ".." would otherwise be taken for directories on the way.
+
+    Raises:
+        NotFound: It could not be sent as one segment, so nothing has that name.
+    """
+    if not name or "/" in name:
+        raise NotFound(f"nothing is named {name!r}", hint="`iocmng list` names what there is")
     return "%2E" * len(name) if name and not name.strip(".") else quote(name, safe="")
 
 

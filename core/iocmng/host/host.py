@@ -273,6 +273,11 @@ class Host:
             actor=trace.actor,
         )
 
+    @property
+    def events(self) -> EventBus:
+        """The bus."""
+        return self._environment.events
+
     def demand_exit(self, reason: str) -> None:
         """An instance's policy wants the process to be started anew."""
         self.exit_reason = self.exit_reason or reason

@@ -11,10 +11,12 @@ from iocmng.runtime.counters import Counters
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
-from iocmng.runtime.ports import Put, Record, Undo
+from iocmng.runtime.ports import Put, Record
+from iocmng.runtime.taskpanel import show_counters, show_idle
 from iocmng.runtime.taskrun import TaskRun
+from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
-from iocmng.wire import Actor, Finding, InstanceView
+from iocmng.wire import Actor, Finding, InstanceView, Level
 
 ABANDONED_LIMIT = 2
 
@@ -43,37 +45,22 @@ class TaskInstance(Instance):
         self._leaving_for = SUPERVISOR
         self._pause_wanted = False
         self._since = 0.0
-        self._timers: dict[str, Undo] = {}
+        self._timers = Timers(environment.after)
         self._waits = False
         self.show_all()
 
     def show_all(self) -> None:
         """Show every default PV as it is now."""
+        show_idle(self.panel, self.spec)
+        show_counters(self.panel, self.counters)
         self.panel.show("STATUS", int(self.state))
-        self.panel.text("VERSION", self.spec.version or self.spec.plugin.version)
-        self.panel.show("ENABLE", True)
-        self.panel.show("DEGRADED", False)
-        self.panel.show("BUSY", False)
-        self.panel.show("HEARTBEAT", False)
-        self.panel.show("TASK_STATUS", 0)
-        self.panel.show("TASK_DURATION", 0.0)
-        for name in ("RESTART", "RUN", "CLEAR", "RESET"):
-            self.panel.show(name, False)
-        self.panel.error("", 0.0)
-        self._show_counters()
         if self.state is State.INVALID:
-            reasons = [str(finding.message) for finding in self.findings if finding.level == "error"]
+            reasons = [finding.message for finding in self.findings if finding.level is Level.ERROR]
             self.panel.say(reasons[0] if reasons else "refused by validation")
             self.note_error(self.message)
         else:
             self.panel.say("not started")
         self.outputs.invalidate(self.message)
-
-    def _show_counters(self) -> None:
-        self.panel.show("CYCLE_COUNT", self.counters.cycles)
-        self.panel.show("CYCLE_ERRORS", self.counters.cycle_errors)
-        self.panel.show("OVERRUNS", self.counters.overruns)
-        self.panel.show("RESTARTS", self.counters.restarts)
 
     def apply(self, verb: Trigger, actor: Actor) -> None:
         """Do what an operator asks.
@@ -107,14 +94,14 @@ class TaskInstance(Instance):
         if verb is Trigger.STOP:
             self._then_start = None
             if self.state in (State.INIT, State.BACKOFF, State.ERROR):
-                self._cancel("retry")
+                self._timers.cancel("retry")
                 self._enter(State.END, "stopped", actor)
             return True
         return False
 
     def _reset(self, after: State, actor: Actor) -> None:
         self.counters.zero()
-        self._show_counters()
+        show_counters(self.panel, self.counters)
         self.forget_error()
         self._restarts.reset()
         if self.state in (State.ERROR, State.BACKOFF):
@@ -136,7 +123,7 @@ class TaskInstance(Instance):
             self.run.resume()
 
     def _stop(self, after: State, actor: Actor) -> None:
-        self._cancel("retry")
+        self._timers.cancel("retry")
         self._then_start = None
         if self.run is None:
             if self.state is not after:
@@ -153,11 +140,11 @@ class TaskInstance(Instance):
         self.panel.say(message)
         self.run.leave()
         run = self.run
-        self._arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
+        self._timers.arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
 
     def _start_over(self, actor: Actor) -> None:
         """Start, after the present run has ended when there is one."""
-        self._cancel("retry")
+        self._timers.cancel("retry")
         if self.run is not None:
             self._then_start = actor
             if self.state is not State.INIT:
@@ -205,7 +192,7 @@ class TaskInstance(Instance):
         self.pending.clear()
         self.degrade("")
         run, limit = self.run, self.spec.supervision.start_timeout
-        self._arm("start", limit, lambda: self._start_timeout(run, limit))
+        self._timers.arm("start", limit, lambda: self._start_timeout(run, limit))
         run.start()
 
     @property
@@ -236,7 +223,7 @@ class TaskInstance(Instance):
     def _on_initialized(self, run: TaskRun) -> None:
         if run is not self.run or self.leaving or self.state is not State.INIT:
             return
-        self._cancel("start")
+        self._timers.cancel("start")
         self.cls = run.cls
         self._since = self.env.clock.monotonic()
         if self._pause_wanted:
@@ -248,13 +235,13 @@ class TaskInstance(Instance):
     def _on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
         if run is not self.run:
             return
-        self._cancel("start")
+        self._timers.cancel("start")
         self.note_error(reason, trace)
         if self.leaving:
             return
         self.leaving = True
         self._leaving_for = SUPERVISOR
-        self._arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
+        self._timers.arm("stop", self.spec.supervision.stop_timeout, lambda: self._abandon(run))
         self._follow(cause, reason)
 
     def _follow(self, cause: Cause, reason: str) -> None:
@@ -268,7 +255,7 @@ class TaskInstance(Instance):
             return
         words = f"retry {decision.attempt} in {decision.delay:.3g} s: {reason}"
         self._enter(next_state(self.state, Trigger.FAILED_RETRY), words, SUPERVISOR)
-        self._arm("retry", decision.delay, self._retry)
+        self._timers.arm("retry", decision.delay, self._retry)
 
     def _retry(self) -> None:
         if self.state is not State.BACKOFF:
@@ -289,8 +276,8 @@ class TaskInstance(Instance):
     def _on_ended(self, run: TaskRun) -> None:
         if run is not self.run:
             return
-        self._cancel("start")
-        self._cancel("stop")
+        self._timers.cancel("start")
+        self._timers.cancel("stop")
         self.run = None
         was_leaving, self.leaving = self.leaving, False
         if not was_leaving:
@@ -384,14 +371,6 @@ class TaskInstance(Instance):
         self.panel.show("ENABLE", after is not State.PAUSED)
         self.panel.say(reason)
         self.record_change(before, after, reason, actor)
-
-    def _arm(self, name: str, seconds: float, call: Callable[[], None]) -> None:
-        self._cancel(name)
-        self._timers[name] = self.env.after(seconds, call)
-
-    def _cancel(self, name: str) -> None:
-        if undo := self._timers.pop(name, None):
-            undo()
 
     def settled(self) -> bool:
         """Whether no change of state is under way."""
