@@ -44,7 +44,7 @@ class Reader:
             )
         elif text.endswith("pytest"):
             # The whole suite would run this test again: the line as it stands, on a part of the suite.
-            self._run(text, {"PYTEST_ADDOPTS": "tests/unit/test_errors.py"})
+            self._run(text, {"PYTEST_ADDOPTS": "tests/unit/test_runtime_policy.py"})
         else:
             for line in text.splitlines():
                 self._run(line, {})
