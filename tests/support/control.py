@@ -1,4 +1,4 @@
-"""A small host in memory that fills `HostControl`: instances that change state at once, runs that end when told."""
+"""A host in memory that fills `HostControl`: instances that change state at once, runs that end when told."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ from iocmng.wire import (
 
 PREFIX = "TEST"
 BROKEN = Finding(
-    Level.ERROR, "unknown-key", "unknown key 'intervall'", Where("config.yaml", 3, 5), "did you mean 'interval'?"
+    Level.ERROR,
+    "unknown-key",
+    "unknown key 'intervall'",
+    Where("config.yaml", 3, 5),
+    "did you mean 'interval'?",
 )
 
 
@@ -78,6 +82,8 @@ class MemoryControl:
         actors: Every actor that changed something, with what it did.
         failing: Names whose next start ends in BACKOFF.
         awaited: What `ready` says.
+        full: Nothing can be kept.
+        kept: How many of the changes are kept.
     """
 
     def __init__(self) -> None:
@@ -85,6 +91,8 @@ class MemoryControl:
         self.actors: list[tuple[str, Actor]] = []
         self.failing: set[str] = set()
         self.awaited: str | None = None
+        self.full = False
+        self.kept = 0
         self.boot_id = "boot-1"
         self.views: dict[str, InstanceView] = {}
         self.specs: dict[str, InstanceSpec] = {}
@@ -99,7 +107,12 @@ class MemoryControl:
             name="tune", kind="job", plugin="tune", state="IDLE", prefix=f"{PREFIX}:TUNE", class_name="Tune"
         )
         self.views["broken"] = InstanceView(
-            name="broken", kind="task", plugin="broken", state="INVALID", message="config refused", findings=(BROKEN,)
+            name="broken",
+            kind="task",
+            plugin="broken",
+            state="INVALID",
+            message="config refused",
+            findings=(BROKEN,),
         )
 
     def add_task(self, spec: InstanceSpec) -> None:
@@ -178,7 +191,8 @@ class MemoryControl:
     def metrics(self) -> Sequence[MetricsView]:
         """Numbers."""
         return [
-            MetricsView(name=name, duration=0.25, values={"queue": 3.0, "ratio": math.nan}) for name in self.specs
+            MetricsView(name=name, duration=0.25, values={"queue": 3.0, "ratio": math.nan})
+            for name in self.specs
         ]
 
     def act(self, name: str, verb: Trigger, actor: Actor) -> InstanceView:
@@ -197,6 +211,12 @@ class MemoryControl:
         self.views[name] = replace(self.views[name], enabled=enabled)
         return self.views[name] if enabled else self._change(name, "END", actor)
 
+    async def durable(self) -> None:
+        """Kept, or not when `full`."""
+        if self.full:
+            raise OSError("no space left on device")
+        self.kept = len(self.actors)
+
     async def settled(self, name: str, timeout: float) -> InstanceView:
         """INIT is over, well or badly."""
         await asyncio.sleep(0)
@@ -212,9 +232,15 @@ class MemoryControl:
         spec = self.specs[name]
         unknown = sorted(set(changes) - set(spec.parameters))
         if unknown:
-            raise BadInput(f"{name} has no parameter {unknown}", hint=did_you_mean(unknown[0], spec.parameters))
+            raise BadInput(
+                f"{name} has no parameter {unknown}", hint=did_you_mean(unknown[0], spec.parameters)
+            )
         self._did(f"set {name}", actor)
-        given = {key: ParameterValue(value=value, origin="set") for key, value in changes.items() if value is not None}
+        given = {
+            key: ParameterValue(value=value, origin="set")
+            for key, value in changes.items()
+            if value is not None
+        }
         self.specs[name] = replace(spec, parameters={**spec.parameters, **given})
         return self.instance(name)
 
@@ -273,7 +299,11 @@ class MemoryControl:
     def end_run(self, run_id: str, state: JobState) -> None:
         """Let a run end; on the loop's thread."""
         self.run_views[run_id] = replace(
-            self.run_views[run_id], state=state, ended=101.0, message=state.name.lower(), data={"peak": math.inf}
+            self.run_views[run_id],
+            state=state,
+            ended=101.0,
+            message=state.name.lower(),
+            data={"peak": math.inf},
         )
         self.runs_over[run_id].set()
 
@@ -368,7 +398,11 @@ class MemoryControl:
         self.views[name] = replace(before, state=state)
         if before.state != state:
             self.events.publish(
-                EventKind.STATE, instance=name, text=f"{before.state} → {state}", data={"after": state}, actor=actor
+                EventKind.STATE,
+                instance=name,
+                text=f"{before.state} → {state}",
+                data={"after": state},
+                actor=actor,
             )
         return self.views[name]
 

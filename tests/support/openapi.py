@@ -1,4 +1,4 @@
-"""Prints the OpenAPI document: `python tests/support/openapi.py > docs/openapi.json` after a change of the routes."""
+"""Prints the OpenAPI document; `python tests/support/openapi.py > docs/openapi.json` commits a change."""
 
 from __future__ import annotations
 

@@ -67,13 +67,14 @@ def serving(
     max_streams: int = 64,
     max_body: int = 1 << 16,
     body_seconds: float = 30.0,
+    port: int = 0,
 ) -> Iterator[Served]:
     """Serve until the block ends."""
     control = control or MemoryControl()
     site = [SiteToken(name=name, role=Role(name), secret=secret) for name, secret in SECRETS.items()]
     store = TokenStore(state_dir, site)
     access = Access(store, bind="127.0.0.1", anonymous=anonymous, allowed_hosts=allowed_hosts)
-    listening = bind("127.0.0.1", 0)
+    listening = bind("127.0.0.1", port)
     loop = asyncio.new_event_loop()
     ready = threading.Event()
     made: list[Served] = []

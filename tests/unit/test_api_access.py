@@ -62,7 +62,13 @@ def test_each_route_takes_its_role_and_no_lower_one(served: Served, caller: str)
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Bearer wrong", f"Bearer {SECRETS['admin']}x", f"Basic {SECRETS['admin']}", "Bearer " + "x" * 5000],
+    [
+        "Bearer",
+        "Bearer wrong",
+        f"Bearer {SECRETS['admin']}x",
+        f"Basic {SECRETS['admin']}",
+        "Bearer " + "x" * 5000,
+    ],
 )
 def test_a_wrong_token_is_refused_even_where_none_is_needed_to_read(tmp_path: Path, header: str) -> None:
     with serving(tmp_path) as endpoint, endpoint.http() as http:
@@ -151,22 +157,22 @@ def test_a_wildcard_bind_answers_for_its_own_addresses(tmp_path: Path) -> None:
 
 
 def test_foreign_pages_are_refused(tmp_path: Path) -> None:
-    with serving(tmp_path, anonymous=Role.ADMIN, allowed_hosts=("panel.example.org",)) as endpoint:
-        with endpoint.http() as http:
-            own = endpoint.url
-            for origin, status in (
-                (own, 200),
-                ("https://panel.example.org", 200),
-                ("http://localhost:1", 403),
-                ("https://evil.example.org", 403),
-                ("null", 403),
-                (own + "0", 403),
-                ("http://[", 403),
-            ):
-                answer = http.post("/api/v1/plugins/pump/reset", headers={"Origin": origin})
-                assert answer.status_code == status, origin
-            rebound = http.get("/api/v1/host", headers={"Host": "evil.example.org"})
-            assert (rebound.status_code, rebound.json()["code"]) == (403, "host-not-allowed")
+    hosts = ("panel.example.org",)
+    with serving(tmp_path, anonymous=Role.ADMIN, allowed_hosts=hosts) as endpoint, endpoint.http() as http:
+        own = endpoint.url
+        for origin, status in (
+            (own, 200),
+            ("https://panel.example.org", 200),
+            ("http://localhost:1", 403),
+            ("https://evil.example.org", 403),
+            ("null", 403),
+            (own + "0", 403),
+            ("http://[", 403),
+        ):
+            answer = http.post("/api/v1/plugins/pump/reset", headers={"Origin": origin})
+            assert answer.status_code == status, origin
+        rebound = http.get("/api/v1/host", headers={"Host": "evil.example.org"})
+        assert (rebound.status_code, rebound.json()["code"]) == (403, "host-not-allowed")
 
 
 def test_the_own_token_is_made_once_and_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -240,7 +246,8 @@ def test_token_names_and_roles_are_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["short", "two words that are long enough", "", "ü" * 20, "x" * 600, "line\nline and another line"]
+    "content",
+    ["short", "two words that are long enough", "", "ü" * 20, "x" * 600, "line\nline and another line"],
 )
 def test_what_a_site_token_may_be(tmp_path: Path, content: str) -> None:
     path = tmp_path / "ops"

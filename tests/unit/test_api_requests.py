@@ -83,7 +83,15 @@ def test_names_that_nothing_can_have(served: Served, name: str) -> None:
 
 def test_paths_and_methods_that_are_none(served: Served) -> None:
     with served.http("admin") as http:
-        for path in ("/", "/nope", "/api/v1", "/api/v2/plugins", "/api/v1/plugins/", "/docs", "/api/v1/plugins/a/b/c"):
+        for path in (
+            "/",
+            "/nope",
+            "/api/v1",
+            "/api/v2/plugins",
+            "/api/v1/plugins/",
+            "/docs",
+            "/api/v1/plugins/a/b/c",
+        ):
             assert problem(http.get(path), 404)["code"] in ("no-such-path", "not-found")
         wrong = http.delete("/api/v1/plugins/pump")
         assert problem(wrong, 405)["code"] == "method-not-allowed"
@@ -157,12 +165,14 @@ def test_rubbish_instead_of_http_hurts_nobody(served: Served) -> None:
 _segments = st.text(st.characters(exclude_characters="/?#%\\", exclude_categories=["Cs", "Cc"]), max_size=40)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=st.sampled_from(PATHS),
     segment=_segments,
     method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE"]),
-    query=st.dictionaries(st.sampled_from(["wait", "brief", "since", "level", "limit", "type"]), st.text(max_size=12)),
+    query=st.dictionaries(
+        st.sampled_from(["wait", "brief", "since", "level", "limit", "type"]), st.text(max_size=12)
+    ),
     content=st.one_of(st.none(), st.binary(max_size=50), st.just(b"{}"), st.just(b'{"arguments": {}}')),
 )
 def test_whatever_is_asked_the_answer_is_no_fault(
@@ -245,7 +255,18 @@ def test_signals_stay_with_the_host(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    openssl = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     try:
@@ -264,7 +285,7 @@ def test_a_certificate_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("nothing")
     app = create_app(as_control(MemoryControl()), Access(TokenStore(tmp_path)))
     for certificate in ("cert.pem", "none.pem"):
-        with bind("127.0.0.1", 0) as listening, pytest.raises(BadInput, match="admin.tls"):
+        with bind("127.0.0.1", 0) as listening, pytest.raises(BadInput, match=r"admin\.tls"):
             Server(app, listening, tls=Tls(certificate=tmp_path / certificate, key=tmp_path / "cert.pem"))
 
 

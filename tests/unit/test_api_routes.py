@@ -144,7 +144,9 @@ def test_a_refused_transition_says_what_is_allowed(operator: httpx.Client) -> No
     assert problem["validation"]["class_name"] == "Task"
 
 
-def test_a_start_that_fails_while_it_is_waited_for_is_no_success(fresh: Served, operator: httpx.Client) -> None:
+def test_a_start_that_fails_while_it_is_waited_for_is_no_success(
+    fresh: Served, operator: httpx.Client
+) -> None:
     fresh.control.failing.add("pump")
     problem = body(operator.post("/api/v1/plugins/pump/restart?wait=5"), 409)
     assert problem["code"] == "not-started"
@@ -160,7 +162,9 @@ def test_enable_and_disable(operator: httpx.Client) -> None:
 
 
 def test_parameters_are_set_all_or_none(fresh: Served, operator: httpx.Client) -> None:
-    problem = body(operator.patch("/api/v1/plugins/pump/parameters", json={"parameters": {"gian": 1, "gain": 3}}), 422)
+    problem = body(
+        operator.patch("/api/v1/plugins/pump/parameters", json={"parameters": {"gian": 1, "gain": 3}}), 422
+    )
     assert problem["hint"] == "did you mean 'gain'?"
     assert fresh.control.specs["pump"].parameters["gain"].value == 2.0
     entry = body(operator.patch("/api/v1/plugins/pump/parameters", json={"parameters": {"gain": 3}}))
@@ -205,7 +209,9 @@ def test_a_run_from_start_to_abort(fresh: Served, operator: httpx.Client) -> Non
 
 def test_waiting_for_a_run_ends_with_the_run(fresh: Served, operator: httpx.Client) -> None:
     run = body(operator.post("/api/v1/jobs/tune/runs"), 202)
-    timer = threading.Timer(0.1, lambda: fresh.call(lambda: fresh.control.end_run(run["id"], JobState.SUCCESS)))
+    timer = threading.Timer(
+        0.1, lambda: fresh.call(lambda: fresh.control.end_run(run["id"], JobState.SUCCESS))
+    )
     timer.start()
     assert body(operator.get(f"/api/v1/runs/{run['id']}?wait=30"))["state"] == "SUCCESS"
     timer.join()
@@ -223,7 +229,9 @@ def test_a_job_runs_as_it_did_in_the_previous_system(
     assert ran["run"]["state"] == outcome
 
 
-def test_a_triggered_task_runs_once_and_a_continuous_one_refuses(fresh: Served, operator: httpx.Client) -> None:
+def test_a_triggered_task_runs_once_and_a_continuous_one_refuses(
+    fresh: Served, operator: httpx.Client
+) -> None:
     assert body(operator.post("/api/v1/plugins/shot/run"))["instance"]["name"] == "shot"
     assert body(operator.post("/api/v1/tasks/shot/run"))["ok"] is True
     assert [what for what, _ in fresh.control.actors] == ["trigger shot"] * 2
@@ -238,8 +246,12 @@ def test_own_pvs_are_listed_read_and_written(fresh: Served, operator: httpx.Clie
     ]
     assert body(operator.get("/api/v1/host/pvs/PUMP:LIMIT"))["unit"] == "mbar"
     assert body(operator.put("/api/v1/host/pvs/PUMP:LIMIT", json={"value": 4}))["value"] == 4.0
-    assert body(operator.put("/api/v1/host/pvs/PUMP:LIMIT", json={"value": "-Infinity"}))["value"] == "-Infinity"
-    assert body(operator.put("/api/v1/host/pvs/PUMP:LIMIT", json={"value": "much"}), 422)["code"] == "bad-input"
+    assert (
+        body(operator.put("/api/v1/host/pvs/PUMP:LIMIT", json={"value": "-Infinity"}))["value"] == "-Infinity"
+    )
+    assert (
+        body(operator.put("/api/v1/host/pvs/PUMP:LIMIT", json={"value": "much"}), 422)["code"] == "bad-input"
+    )
     refused = body(operator.put("/api/v1/host/pvs/PUMP:PRESSURE", json={"value": 4}), 409)
     assert "read-only" in refused["detail"]
     assert body(operator.get("/api/v1/host/pvs/PUMP:LIMT"), 404)["hint"].startswith("did you mean")
@@ -247,7 +259,8 @@ def test_own_pvs_are_listed_read_and_written(fresh: Served, operator: httpx.Clie
 
 def test_log_lines_by_time_level_and_number(fresh: Served, operator: httpx.Client) -> None:
     fresh.control.lines["pump"] = [
-        LogLine(float(number), "ERROR" if number % 2 else "INFO", "pump", f"line {number}") for number in range(6)
+        LogLine(float(number), "ERROR" if number % 2 else "INFO", "pump", f"line {number}")
+        for number in range(6)
     ]
     assert body(operator.get("/api/v1/plugins/pump/log"))["count"] == 6
     lines = body(operator.get("/api/v1/plugins/pump/log?since=2&level=warn&limit=1"))["lines"]
@@ -334,3 +347,15 @@ def test_tokens_are_made_used_and_revoked(fresh: Served, admin: httpx.Client, tm
         ("created token 'robot' with role operator", "admin"),
         ("revoked token 'robot'", "admin"),
     ]
+
+
+def test_an_answer_comes_after_the_change_is_kept(fresh: Served, operator: httpx.Client) -> None:
+    for number, (method, path) in enumerate(
+        [("POST", "pump/pause"), ("POST", "pump/disable"), ("PATCH", "pump/parameters")], 1
+    ):
+        body(operator.request(method, f"/api/v1/plugins/{path}", json={"parameters": {"gain": 3}}))
+        assert fresh.control.kept == number
+    fresh.control.full = True
+    problem = body(operator.post("/api/v1/plugins/pump/enable"), 500)
+    assert problem["code"] == "not-kept"
+    assert "no space left" in problem["detail"]

@@ -75,7 +75,9 @@ def test_a_client_goes_on_where_it_stopped(fresh: Served) -> None:
 
 
 @pytest.mark.parametrize("last_id", ["boot-0:3", "boot-1:99", "rubbish", "boot-1:", "boot-1:-4", "9" * 100])
-def test_a_client_from_another_boot_hears_of_the_break_and_gets_everything(fresh: Served, last_id: str) -> None:
+def test_a_client_from_another_boot_hears_of_the_break_and_gets_everything(
+    fresh: Served, last_id: str
+) -> None:
     publish(fresh, 2)
     with listening(fresh, "/api/v1/events", **{"Last-Event-ID": last_id}) as stream:
         assert [next(stream).kind for _ in range(3)] == ["gap", "message", "message"]
@@ -131,10 +133,13 @@ def test_a_client_that_does_not_read_blocks_nobody(tmp_path: Path) -> None:
 
 
 def test_silence_is_broken_by_heartbeats(tmp_path: Path) -> None:
-    with serving(tmp_path, heartbeat=0.05) as endpoint, endpoint.http() as http:
-        with http.stream("GET", "/api/v1/events") as answer:
-            lines = (line for line in answer.iter_lines() if line)
-            assert [next(lines) for _ in range(3)] == ["retry: 1000", ": alive", ": alive"]
+    with (
+        serving(tmp_path, heartbeat=0.05) as endpoint,
+        endpoint.http() as http,
+        http.stream("GET", "/api/v1/events") as answer,
+    ):
+        lines = (line for line in answer.iter_lines() if line)
+        assert [next(lines) for _ in range(3)] == ["retry: 1000", ": alive", ": alive"]
 
 
 def test_too_many_streams_are_refused(tmp_path: Path) -> None:
@@ -195,9 +200,7 @@ def test_a_log_is_followed_from_its_kept_lines_on_without_a_gap(fresh: Served) -
         log(fresh, 4)
         found = [next(stream) for _ in range(3)]
         assert [message.data["text"] for message in found] == ["line 2", "line 3", "line 4"]
-    with listening(
-        fresh, "/api/v1/plugins/pump/log?follow=true", **{"Last-Event-ID": found[1].id}
-    ) as stream:
+    with listening(fresh, "/api/v1/plugins/pump/log?follow=true", **{"Last-Event-ID": found[1].id}) as stream:
         assert next(stream).data["text"] == "line 4"
     until(lambda: not fresh.control.listeners)
 
@@ -210,7 +213,9 @@ def test_following_a_log_from_now(fresh: Served) -> None:
         assert next(stream).data["text"] == "line 2"
     with fresh.http() as http:
         assert http.get("/api/v1/plugins/pumb/log?follow=true").status_code == 404
-        assert http.get("/api/v1/plugins/pump/log?follow=1", headers={"Last-Event-ID": "x"}).status_code == 422
+        assert (
+            http.get("/api/v1/plugins/pump/log?follow=1", headers={"Last-Event-ID": "x"}).status_code == 422
+        )
 
 
 def test_pvs_are_monitored(fresh: Served) -> None:
@@ -228,7 +233,10 @@ def test_pvs_are_monitored(fresh: Served) -> None:
 
 
 def test_messages_are_decoded_as_the_standard_says() -> None:
-    text = 'retry: 5\n\n: note\nid: a:1\nevent: state\ndata: {"x":\ndata: 1}\n\ndata: 2\n\nid\nfield: y\ndata:3\n\ndata: {"cut'
+    text = (
+        'retry: 5\n\n: note\nid: a:1\nevent: state\ndata: {"x":\ndata: 1}\n\n'
+        'data: 2\n\nid\nfield: y\ndata:3\n\ndata: {"cut'
+    )
     assert list(messages(text.split("\n"))) == [
         Message("a:1", "state", {"x": 1}),
         Message("a:1", "message", 2),

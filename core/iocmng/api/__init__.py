@@ -1,4 +1,4 @@
-"""The admin endpoint: HTTP over `HostControl`, with roles and tokens. Names resolve lazily: the web framework is slow to import."""
+"""The admin endpoint: HTTP over `HostControl`, roles and tokens; lazy, as the framework imports slowly."""
 
 from __future__ import annotations
 

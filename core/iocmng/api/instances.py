@@ -124,6 +124,7 @@ class Instances:
     async def _set_parameters(self, request: Request, name: str, body: models.ParametersRequest) -> Response:
         of_kind(self._control, name, self._kind)
         self._control.set_parameters(name, body.parameters, caller(request).actor)
+        await self._kept()
         return self._whole(name)
 
     def _acting(self, verb: Trigger) -> Any:
@@ -135,6 +136,7 @@ class Instances:
                 allowed = self._control.instance(name).allowed
                 extra = {"allowed": list(allowed), "validation": seed.validation(before)}
                 raise ProblemRaised(of_error(error, **extra)) from None
+            await self._kept()
             view = await settled(self._control, self._streams, name, wait, view)
             if wait and verb in _STARTING and view.state in _FAILED:
                 raise ProblemRaised(_not_started(view, verb))
@@ -146,9 +148,17 @@ class Instances:
         async def enable(request: Request, name: str, wait: Wait = 0.0) -> Response:
             of_kind(self._control, name, self._kind)
             view = self._control.enable(name, enabled, caller(request).actor)
+            await self._kept()
             return acted(await settled(self._control, self._streams, name, wait, view))
 
         return enable
+
+    async def _kept(self) -> None:
+        """Have what was asked on disk before the answer says that it is done."""
+        try:
+            await self._control.durable()
+        except OSError as error:
+            raise ProblemRaised(_not_kept(error)) from error
 
     def _entry(self, view: InstanceView) -> dict[str, Any]:
         return seed.entry(view, self._control.spec(view.name), self._control.startup(view.name))
@@ -168,6 +178,16 @@ def acted(view: InstanceView) -> Response:
     text = f"{view.name} is {view.state}" + (f": {view.message}" if view.message else "")
     return reply(
         {"ok": True, "message": text, "instance": seed.brief(view), "validation": seed.validation(view)}
+    )
+
+
+def _not_kept(error: OSError) -> Problem:
+    return Problem(
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        code="not-kept",
+        detail=f"it was applied, but cannot be kept over a restart of the host: {error}",
+        hint="make room in the state directory, or mend its permissions, and ask again",
     )
 
 

@@ -43,6 +43,8 @@ def normal_url(url: str | None) -> str:
     if parts.username or parts.password:
         raise BadInput("the address holds a user name or password", hint="give the token with --token-file")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if host == "localhost" and parts.scheme == "http":
+        host = "127.0.0.1"  # the spelling that hosts record; a certificate may need the name
     path = parts.path.rstrip("/").removesuffix("/api/v1")
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{path}"
 
