@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 def judge(question: Question, say: Say) -> Verdict:
     """Import a plugin, look at its class, and load its records into a database that is never served."""
-    prepare(question.roots, question.plugin.target)
+    prepare(question.roots, question.plugin.target, first=question.first)
     say("import")
     try:
         if question.hooks:

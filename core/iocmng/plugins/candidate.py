@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from iocmng.config import PluginConfig
 from iocmng.plugins.discovery import Discovered
@@ -34,6 +34,16 @@ class Candidate:
 def has_error(findings: Iterable[Finding]) -> bool:
     """Whether one of the findings makes a plugin INVALID."""
     return any(finding.level is Level.ERROR for finding in findings)
+
+
+def shown(findings: Iterable[Finding], folders: tuple[str, str] | None) -> Iterator[Finding]:
+    """Move findings from the first folder, where a copy was judged, to the second, the author's own."""
+    for finding in findings:
+        file = finding.where.file
+        if folders and file.startswith(f"{folders[0]}/"):
+            place = replace(finding.where, file=folders[1] + file.removeprefix(folders[0]))
+            finding = replace(finding, where=place)
+        yield finding
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

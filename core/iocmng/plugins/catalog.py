@@ -11,7 +11,7 @@ from typing import Any
 
 from iocmng.config import LoadedConfig, PluginConfig, parse_config
 from iocmng.names import did_you_mean
-from iocmng.plugins.candidate import Candidate, has_error, worst_first
+from iocmng.plugins.candidate import Candidate, has_error, shown, worst_first
 from iocmng.plugins.clashes import dependency_faults, pv_clashes
 from iocmng.plugins.discovery import Discovered, mark_duplicates
 from iocmng.plugins.hooks import Hooks
@@ -60,7 +60,7 @@ class _Draft:
     key: str = ""
 
     def candidate(self, host_prefix: str) -> Candidate:
-        findings = worst_first(self.findings)
+        findings = worst_first(shown(self.findings, self.checked.discovered.shown))
         valid = self.spec is not None and not has_error(findings)
         readable = self.checked.readable
         spec = self.spec
@@ -96,7 +96,7 @@ def build_catalog(
     """
     notes: list[Finding] = []
     checked = [check_files(one) for one in _discover(settings, hooks)]
-    drafts = list(_drafts(settings, checked, notes))
+    drafts = _selected(list(_drafts(settings, checked, notes)), settings.only, notes)
     store = store or VerdictStore(None)
     known = {one.key: verdict for one in checked if one.key and (verdict := store.get(one.key))}
     for draft in drafts:
@@ -148,6 +148,16 @@ def _drafts(settings: Settings, checked: Sequence[Checked], notes: list[Finding]
             continue
         own = versions[0].discovered.site or InstanceSettings.model_construct(plugin=name)
         yield from _draft(own, versions, used)
+
+
+def _selected(drafts: list[_Draft], only: Sequence[str], notes: list[Finding]) -> list[_Draft]:
+    """The instances that the command line names, or all."""
+    names = [draft.name for draft in drafts]
+    for name in only:
+        if name not in names:
+            text = f"--only names {name!r}, and there is no such instance"
+            notes.append(Finding(Level.WARNING, "unknown-instance", text, hint=did_you_mean(name, names)))
+    return [draft for draft in drafts if not only or draft.name in only]
 
 
 def _draft(site: InstanceSettings, versions: Sequence[Checked], used: set[str]) -> Iterator[_Draft]:
@@ -255,6 +265,7 @@ def _question(group: Sequence[_Draft], settings: Settings) -> Question:
     return Question(
         plugin=discovered.plugin,
         roots=discovered.roots,
+        first=discovered.first,
         lenient=discovered.lenient,
         host_prefix=settings.prefix,
         parameters={draft.key: _values(draft.spec) for draft in group if draft.spec is not None},

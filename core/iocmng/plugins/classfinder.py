@@ -77,7 +77,8 @@ def find_class(folder: Path, chosen: str | None) -> tuple[FoundClass | None, tup
     if chosen is not None:
         return _choose(folder, found, chosen, findings)
     if not leaves and modules and not findings:
-        text = f"no class in {', '.join(file.name for file in modules)} derives from TaskBase or JobBase"
+        listed = ", ".join(file.name for file in modules[:6]) + (", …" if len(modules) > 6 else "")
+        text = f"no class in {listed} derives from TaskBase or JobBase"
         hint = "derive the plugin's class from iocmng.TaskBase or iocmng.JobBase, or remove the modules"
         findings.append(Finding(Level.ERROR, "base-class", text, Where(str(folder)), hint))
     if len(leaves) > 1:

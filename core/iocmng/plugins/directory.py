@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -27,6 +28,8 @@ from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where
 
 FOLDER = "directories"
+MOST_FILES = 2_000
+MOST_BYTES = 128 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _WHEEL = b"Wheel-Version: 1.0\nGenerator: iocmng\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -57,7 +60,11 @@ def _refused(given: Discovered, code: str, message: str) -> Discovered:
 def _stage(
     source: PluginDirectory, folder: Path, state_dir: Path, base: Environment, given: Discovered
 ) -> Discovered:
-    files = dict(_files(folder))
+    files = dict(itertools.islice(_files(folder), MOST_FILES + 1))
+    size = sum(file.stat().st_size for file in files.values())
+    if len(files) > MOST_FILES or size > MOST_BYTES:
+        text = f"{source.name}: {folder} holds more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB"
+        return _refused(given, "directory-too-large", text)
     requirements = _requirements_file(folder, source.root)
     content = hashlib.sha256(f"{iocmng.__version__} {source.name}\n".encode())
     for name, file in [*files.items(), ("requirements.txt", requirements)]:
@@ -83,7 +90,8 @@ def _stage(
         given,
         plugin=replace(unpacked.plugin, origin="directory"),
         file=unpacked.file,
-        roots=(str(root),),
+        roots=unpacked.roots,
+        shown=(str(root / package), str(folder)),
         fingerprint=unpacked.fingerprint,
         findings=(
             *given.findings,

@@ -26,8 +26,10 @@ class Discovered:
         plugin: What it is called and where its code and config are.
         file: The module's file, "" when it was not found or is a folder.
         roots: Folders that must be on the import path to import it.
+        first: These folders come before everything else on the import path.
         project: The source folder of an editable installation, else "".
         fingerprint: Changes with everything that could change a verdict; None: never keep a verdict.
+        shown: Findings in the first of these folders are shown as if in the second.
         lenient: Rules of plugin directories apply (REFERENCE 1).
         site: What its source says about its instance (an entry of plugins.yaml), None for nothing.
         findings: Why it is broken, and what is worth knowing.
@@ -36,8 +38,10 @@ class Discovered:
     plugin: PluginRef
     file: str = ""
     roots: tuple[str, ...] = ()
+    first: bool = False
     project: str = ""
     fingerprint: str | None = None
+    shown: tuple[str, str] | None = None
     lenient: bool = False
     site: InstanceSettings | None = None
     findings: tuple[Finding, ...] = ()
@@ -54,11 +58,11 @@ def discover(path: Sequence[str] | None = None) -> tuple[Discovered, ...]:
     Args:
         path: Folders to read instead of this interpreter's import path.
     """
-    environment = Environment.read(path)
-    return mark_duplicates(_advertised(environment, importable=path is None))
+    return mark_duplicates(advertised(Environment.read(path), importable=path is None))
 
 
-def _advertised(environment: Environment, *, importable: bool) -> Iterator[Discovered]:
+def advertised(environment: Environment, *, importable: bool = True) -> Iterator[Discovered]:
+    """Yield the plugins of an environment; `importable` says that it is this interpreter's own."""
     for _, distribution in sorted(environment.installed.items()):
         for name, point in sorted(distribution.points(PLUGINS), key=lambda pair: pair[0]):
             if isinstance(point, EntryPoint):
@@ -82,7 +86,6 @@ def describe_point(
     environment: Environment, distribution: Installed, point: EntryPoint, *, importable: bool = True
 ) -> Discovered:
     """Find out without importing where the code and the config of an entry point are."""
-    module = point.module
     plugin = PluginRef(
         name=point.name,
         target=point.value,
@@ -90,28 +93,44 @@ def describe_point(
         version=distribution.version,
         editable=bool(distribution.project),
     )
+    found = find_files(plugin, point.module, distribution.roots, importable=importable)
+    return replace(
+        found,
+        first=not importable,
+        project=distribution.project,
+        fingerprint=environment.fingerprint(distribution),
+    )
+
+
+def find_files(plugin: PluginRef, module: str, roots: tuple[str, ...], *, importable: bool) -> Discovered:
+    """Find a plugin's module and config without importing anything.
+
+    Args:
+        plugin: The plugin, its config not known yet.
+        module: Dotted name of its module.
+        roots: Folders to look in.
+        importable: Ask this interpreter's import machinery first.
+    """
+    name = plugin.name
     findings: list[Finding] = []
-    if problem := plugin_name_problem(point.name):
-        findings.append(_error("plugin-name", problem, plugin, "rename the entry point in pyproject.toml"))
-    location = locate(module, distribution.roots, importable=importable)
+    if problem := plugin_name_problem(name):
+        findings.append(_error("name", problem, plugin, "rename the entry point in pyproject.toml"))
+    location = locate(module, roots, importable=importable)
     if location is None:
-        text = f"{point.name}: there is no module {module!r} in {distribution.name} {distribution.version}"
+        source = f"{plugin.distribution} {plugin.version}".strip() or ", ".join(roots)
+        text = f"{name}: there is no module {module!r} in {source}"
         hint = "name it in the entry point as 'package.module:Class', and check that the package contains it"
         findings.append(_error("module-missing", text, plugin, hint))
-        config = ""
-    elif not (config := config_beside(location, module, point.name)):
+        return Discovered(plugin=plugin, roots=roots, findings=tuple(findings))
+    config = config_beside(location, module, name)
+    if not config:
         stem = module.rpartition(".")[2]
-        text = f"{point.name}: no config in {location.folder}"
-        names = ", ".join((f"{stem}.config.yaml", f"{point.name}.yaml", *CONFIG_NAMES))
+        text = f"{name}: no config in {location.folder}"
+        names = ", ".join((f"{stem}.config.yaml", f"{name}.yaml", *CONFIG_NAMES))
         hint = f"put one of {names} there and include it in the package"
         findings.append(_error("config-missing", text, plugin, hint))
     return Discovered(
-        plugin=replace(plugin, config=config),
-        file=location.file if location else "",
-        roots=distribution.roots,
-        project=distribution.project,
-        fingerprint=environment.fingerprint(distribution),
-        findings=tuple(findings),
+        plugin=replace(plugin, config=config), file=location.file, roots=roots, findings=tuple(findings)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, invalidate_caches
 from pathlib import Path
@@ -56,14 +56,22 @@ class Reloaded:
     changed: tuple[str, ...] = field(default=())
 
 
-def prepare(roots: Iterable[str], target: str) -> None:
-    """Make the folders of a plugin importable in this process."""
+def prepare(roots: Sequence[str], target: str, *, first: bool = False) -> None:
+    """Make the folders of a plugin importable in this process.
+
+    Args:
+        roots: The folders.
+        target: The plugin's entry point.
+        first: They come before everything else on the import path.
+    """
     package = target.partition(":")[0].partition(".")[0]
-    for root in roots:
-        if package.startswith(PACKAGE):
+    if package.startswith(PACKAGE):
+        for root in roots:
             finder.serve(package, root)
-        elif root not in sys.path:
-            sys.path.append(root)
+    elif first:
+        sys.path[:0] = roots
+    else:
+        sys.path.extend(root for root in roots if root not in sys.path)
     invalidate_caches()
 
 

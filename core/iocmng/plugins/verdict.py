@@ -29,7 +29,7 @@ class Question:
 
     Attributes:
         plugin: The plugin.
-        roots: Folders to import from.
+        roots: Folders to import from; with `first` they come before everything else.
         lenient: Rules of plugin directories apply to its config.
         host_prefix: The host's PV prefix.
         parameters: Sets of parameters of its instances, by `parameters_key`.
@@ -38,6 +38,7 @@ class Question:
 
     plugin: PluginRef
     roots: tuple[str, ...] = ()
+    first: bool = False
     lenient: bool = False
     host_prefix: str = "PROBE"
     parameters: Mapping[str, Any] = field(default_factory=dict)

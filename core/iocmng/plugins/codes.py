@@ -1,0 +1,178 @@
+"""The codes of findings: what each means and what to do. The runbook is made from this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """One line of the table."""
+
+    means: str
+    do: str
+
+
+CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        # config.yaml
+        "syntax": Code(
+            "the text is no YAML or JSON", "look at line and column; the fault is there or just before"
+        ),
+        "unreadable": Code(
+            "the file cannot be read, or is no UTF-8 text", "check its permissions and encoding"
+        ),
+        "too-large": Code("the file is far too large for a config", "move data into files of their own"),
+        "unknown-key": Code("no such key exists at this place", "take the suggested one, or remove it"),
+        "missing-key": Code("a key is required here", "add it"),
+        "bad-key": Code("a key has a form that is not allowed", "write it as plain text"),
+        "duplicate-key": Code("a key stands twice in one mapping", "remove one of them"),
+        "wrong-type": Code(
+            "the value is of another type than the key takes", "the message says which it takes"
+        ),
+        "bad-value": Code("the value is not among those allowed", "the message lists them"),
+        "value": Code("the value does not fit the port's own type or size", "correct it, or the type"),
+        "limits": Code("limits contradict each other", "low must be below high"),
+        "labels": Code(
+            "the labels of an enum cannot be served", "at most 16, each at most 25 bytes, no two alike"
+        ),
+        "duplicate-label": Code("two labels of an enum are the same", "rename one"),
+        "alarm": Code(
+            "the alarm keys do not fit the port's type", "numbers have limits, bool and enum have states"
+        ),
+        "alarm-order": Code("alarm limits are not in order", "lolo ≤ low ≤ high ≤ hihi"),
+        "refused-name": Code("a port may not be called that", "choose another name"),
+        "duplicate-port": Code("an input and an output have one name", "rename one: both would be one PV"),
+        "name-clash": Code("a port is called like a parameter or a function", "rename one"),
+        "takes-default": Code("a port takes the place of a default PV", "nothing, if that is meant"),
+        "owned-field": Code("the host sets this EPICS field itself", "use the key that the message names"),
+        "too-long": Code(
+            "a text is longer than EPICS holds", "shorten it; the message says how long it may be"
+        ),
+        "text": Code("a text holds control characters", "remove them"),
+        "macro": Code("a text holds $( or ${, which EPICS takes for a macro", "write it differently"),
+        "epics": Code("EPICS refuses a record", "correct the field that the message names, or remove it"),
+        "deprecated": Code("an old spelling, still understood", "write the new one"),
+        "gone": Code(
+            "a key of iocmng 2 that has no meaning any more",
+            "remove it; the moving guide says what replaces it",
+        ),
+        "not-supported-yet": Code(
+            "this version does not run it", "remove it, or wait for the version that does"
+        ),
+        "does-not-apply": Code("the key has no effect here", "remove it"),
+        "unset-variable": Code("${VAR} is not set and has no default", "set it, or write ${VAR:-default}"),
+        # names and instances
+        "name": Code("a name has characters that are not allowed", "letters, digits, - and _; rename it"),
+        "prefix": Code(
+            "a prefix cannot be part of PV names, or is HOST", "set another one in config or site file"
+        ),
+        "pv-too-long": Code(
+            "a PV name has more than 60 characters", "shorten port, instance prefix or host prefix"
+        ),
+        "pv-clash": Code("two instances would serve the same PV", "give one of them another prefix"),
+        "duplicate-plugin": Code("two distributions advertise one plugin name", "uninstall one of them"),
+        "duplicate-instance": Code("two instances have one name", "rename one in the site file"),
+        "unknown-plugin": Code(
+            "the site file names a plugin that is not installed", "install it, or correct the name"
+        ),
+        "excluded": Code(
+            "an instance is left out because its plugin is excluded", "nothing, if that is meant"
+        ),
+        "unknown-instance": Code(
+            "the command line names an instance that does not exist", "correct the name"
+        ),
+        "depends-unknown": Code("depends_on names no instance", "correct the name"),
+        "depends-invalid": Code("depends_on names an instance that is INVALID", "mend that one first"),
+        "depends-cycle": Code("instances depend on each other in a circle", "break it at one of the names"),
+        "parameters": Code(
+            "a parameter is missing, unknown, or not what the plugin takes", "the message names it"
+        ),
+        "unknown-parameter": Code(
+            "a parameter that the plugin does not declare", "correct its name, or remove it"
+        ),
+        "environment": Code(
+            "an environment variable cannot become a parameter", "correct or unset the variable"
+        ),
+        # the plugin's files
+        "metadata": Code("the metadata of a distribution are damaged", "install it again"),
+        "entry-point": Code(
+            "an entry point is no 'module:Class'", "correct pyproject.toml and install again"
+        ),
+        "pyproject": Code("pyproject.toml cannot be read", "look at the line that the message names"),
+        "no-plugin": Code("nothing is advertised in the group iocmng.plugins", "add the entry point"),
+        "module-missing": Code("the entry point's module is not in the package", "correct the entry point"),
+        "config-missing": Code(
+            "the plugin has no config", "put config.yaml beside the module, into the package"
+        ),
+        "directory-unreadable": Code(
+            "a plugin directory cannot be read or copied", "check permissions and free disk"
+        ),
+        "directory-too-large": Code("a plugin directory holds far too much", "move data elsewhere"),
+        "missing-directory": Code("plugins.yaml names a directory that does not exist", "correct local_path"),
+        "path": Code("a path leads out of its directory", "name a folder inside it"),
+        "requirement": Code(
+            "a line of requirements.txt is no requirement by name", "write NAME or NAME>=VERSION"
+        ),
+        "requirement-missing": Code(
+            "something that the plugin requires is not installed", "install it with pip"
+        ),
+        "syntax-error": Code("a module is no valid Python", "look at line and column"),
+        # the plugin's code
+        "import-failed": Code(
+            "importing the module raises", "look at the line; do not touch devices at import"
+        ),
+        "import-missing": Code(
+            "the module imports something that is not installed", "install it; add it to dependencies"
+        ),
+        "import-exit": Code(
+            "importing the module ends the process", "remove sys.exit or os._exit from module level"
+        ),
+        "import-hang": Code("importing the module takes too long", "do what waits in initialize()"),
+        "import-crash": Code(
+            "importing the module ends with a signal", "compiled code crashed: look at what is imported"
+        ),
+        "import-memory": Code(
+            "importing the module takes very much memory", "load large data in initialize()"
+        ),
+        "import-output": Code("the module prints at import", "use self.logger"),
+        "class-missing": Code("the entry point's class does not exist", "correct the name"),
+        "class-unnamed": Code(
+            "the module has a plugin class that the entry point does not name", "write 'module:Class'"
+        ),
+        "class-ambiguous": Code(
+            "a plugin directory defines several plugin classes", "write class: NAME into config.yaml"
+        ),
+        "base-class": Code("the class is neither a TaskBase nor a JobBase", "derive it from one of them"),
+        "abstract-method": Code("abstract methods are left", "write them"),
+        "method-missing": Code("the method of the mode is missing", "write it, or change parameters.mode"),
+        "signature": Code("a method asks for arguments that it does not get", "let it take only self"),
+        "constructor": Code(
+            "the constructor asks for arguments that it does not get", "work in initialize()"
+        ),
+        "crashed-host": Code(
+            "the host died while this was imported or started", "mend it, then iocmng reset NAME"
+        ),
+        "probe-failed": Code(
+            "the child process that imports plugins failed", "see the host's log; report it"
+        ),
+        # hooks and files of the site
+        "hook-load": Code("a package's hooks cannot be loaded", "mend or uninstall the package"),
+        "hook-failed": Code(
+            "a hook raised or took too long; it was passed over", "mend or uninstall the package"
+        ),
+        "hook-unknown": Code(
+            "a package implements a hook that does not exist", "correct the function's name"
+        ),
+        "hook-signature": Code("a hook asks for arguments that it does not get", "see the list of hooks"),
+        "hook-wrapper": Code("a hook is a wrapper", "drop that option"),
+        "missing-file": Code(
+            "a file that a setting names does not exist", "correct the setting, or remove it"
+        ),
+        "duplicate-token": Code("two tokens have one name", "rename one"),
+        "no-effect-yet": Code(
+            "this version does nothing with the key", "nothing; it is kept for later versions"
+        ),
+    }
+)
