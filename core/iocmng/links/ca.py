@@ -18,6 +18,7 @@ from iocmng.links.protocol import Provider
 from iocmng.values import Reading
 
 _UNUSED = 60.0
+_SEARCH_AGAIN = 10.0
 _CONNECTED = 6
 
 
@@ -74,22 +75,42 @@ class CaClient(ThreadedClient):
         channel = self._channels.get(pv)
         if channel is None:
             channel = _Channel(pv)
-            status = self._library.create_channel(
-                pv.encode(), self._on_connection, channel, 0, ctypes.byref(channel.chid)
-            )
-            self._check(channel, status)
+            self._search(channel)
             self._channels[pv] = channel
             self._library.flush()
         channel.used = time.monotonic()
         return channel
 
+    def _search(self, channel: _Channel) -> None:
+        channel.chid = ctypes.c_void_p()
+        channel.connected = False
+        status = self._library.create_channel(
+            channel.pv.encode(), self._on_connection, channel, 0, ctypes.byref(channel.chid)
+        )
+        self._check(channel, status)
+
     def _sweep(self) -> None:
-        self._worker.after(_UNUSED / 2, self._sweep)
+        """Drop channels that nobody uses, and search for the missing ones afresh.
+
+        libca searches ever less often, and a restarted server that it cannot hear (no CA repeater on this
+        machine, or another network) would stay undiscovered for minutes.
+        """
+        self._worker.after(_SEARCH_AGAIN, self._sweep)
         for channel in list(self._channels.values()):
-            idle = not (channel.fanout or channel.unsent or channel.write or channel.waiting)
-            if idle and channel.used + _UNUSED < time.monotonic():
+            used = channel.fanout or channel.unsent or channel.write or channel.waiting
+            if not used and channel.used + _UNUSED < time.monotonic():
                 del self._channels[channel.pv]
-                self._library.clear_channel(channel.chid)
+                self._clear(channel)
+            elif not channel.connected:
+                self._clear(channel)
+                self._search(channel)
+        self._library.flush()
+
+    def _clear(self, channel: _Channel) -> None:
+        self._library.clear_channel(channel.chid)
+        channel.subscription = channel.subscribed_as = None
+        # libca calls nothing back for a channel that is gone.
+        self._calls = {call for call in self._calls if call.channel is not channel}
 
     def _connection_changed(self, event: Any) -> None:
         channel: _Channel = self._library.user(event.chid)
@@ -251,10 +272,8 @@ class CaClient(ThreadedClient):
     def _shut_down(self) -> None:
         for channel in self._channels.values():
             channel.fanout = None
-            self._deafen(channel)
-            self._library.clear_channel(channel.chid)
+            self._clear(channel)
         self._channels.clear()
-        self._calls.clear()
         self._library.flush()
 
     def _keep(self, channel: _Channel, subject: Question | Write) -> _Call:

@@ -91,7 +91,8 @@ class PvaClient(ThreadedClient):
 
         def written(outcome: Any) -> None:
             if not isinstance(outcome, Cancelled):
-                self._written(pv, write, self._error(pv, outcome) if isinstance(outcome, Exception) else None)
+                failed = isinstance(outcome, Exception) and not write.complaint
+                self._written(pv, write, self._error(pv, outcome) if failed else None)
 
         self._operations[write] = self._context.put(
             pv,

@@ -1,0 +1,238 @@
+"""What the link tests stand on: a source in a process of its own, and the client under test in another.
+
+The client library of Channel Access reads its environment once per process, so a client that is to use
+a test's own ports and short timeouts cannot live in pytest's process beside those of other tests.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from iocmng.testing.links import FakeLinks
+from iocmng.values import Reading
+
+SOURCE = Path(__file__).with_name("links_source.py")
+LABELS = ("Idle", "Ramping", "Hold")
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Return the first true result of `what`."""
+    deadline = time.monotonic() + seconds
+    while not (result := what()):
+        assert time.monotonic() < deadline, f"nothing after {seconds} s"
+        time.sleep(0.01)
+    return result
+
+
+def free_ports() -> dict[str, str]:
+    """Return an environment in which servers and clients meet on ports of their own."""
+    while True:
+        base = random.randrange(20_000, 60_000)
+        try:
+            for port in range(base, base + 4):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        break
+    return {
+        "EPICS_CA_SERVER_PORT": str(base),
+        "EPICS_PVAS_SERVER_PORT": str(base + 1),
+        "EPICS_PVAS_BROADCAST_PORT": str(base + 2),
+        "EPICS_CA_REPEATER_PORT": str(base + 3),
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVAS_BEACON_ADDR_LIST": f"127.0.0.1:{base + 2}",
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{base}",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{base + 2}",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_BROADCAST_PORT": str(base + 2),
+        "EPICS_CA_CONN_TMO": "2",
+        "EPICS_PVA_CONN_TMO": "2",
+        "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
+    }
+
+
+class Source:
+    """A softioc process with one record of each kind."""
+
+    def __init__(self, scratch: Path, environment: dict[str, str]) -> None:
+        self.prefix = "SRC"
+        self._scratch = scratch
+        self._environment = {**os.environ, **environment}
+        self.start()
+
+    def pv(self, name: str) -> str:
+        return f"{self.prefix}:{name}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(SOURCE), self.prefix, str(self._scratch)],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        while not (line := self.process.stdout.readline()).startswith("ready"):
+            assert line, "the source ended before it was ready"
+
+    def set(self, name: str, value: Any) -> None:
+        self.process.stdin.write(f"{name} {value!r}\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def hang(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+class FakeSource:
+    """The same, in memory."""
+
+    def __init__(self, links: FakeLinks) -> None:
+        self._links = links
+        self.start()
+
+    def pv(self, name: str) -> str:
+        return f"SRC:{name}"
+
+    def start(self) -> None:
+        import numpy as np
+
+        values = {"FLOAT": 1.5, "INT": 7, "STRING": "beam on", "TARGET": 0.0, "READONLY": 4.5}
+        for name, value in values.items():
+            self._links.serve(self.pv(name), value)
+        self._links.serve(self.pv("BOOL"), 1, labels=("Closed", "Open"))
+        self._links.serve(self.pv("ENUM"), 1, labels=LABELS)
+        self._links.serve(self.pv("ARRAY"), np.array([1.0, 2.0, 3.0]))
+        self._links.serve(self.pv("NAMES"), np.array(["one", "two"]))
+        self._links.refuse(self.pv("READONLY"))
+
+    def set(self, name: str, value: Any) -> None:
+        from iocmng.values import Severity, Status
+
+        high = name == "FLOAT" and value >= 100
+        quality = (Severity.MAJOR, Status.HIHI) if high else (Severity.NO_ALARM, Status.NO_ALARM)
+        self._links.serve(self.pv(name), value, *quality)
+
+    def kill(self) -> None:
+        for name in ("FLOAT", "INT", "STRING", "TARGET", "READONLY", "BOOL", "ENUM", "ARRAY", "NAMES"):
+            self._links.disconnect(self.pv(name))
+
+
+class RemoteClient:
+    """A client in a process of its own, called as if it were here."""
+
+    def __init__(self, provider: str, environment: dict[str, str]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, provider, environment))
+        self._process.start()
+        there.close()
+        self._lock = threading.Lock()
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                self._pipe.send((method, args, kwargs))
+                kind, result = self._pipe.recv()
+            if kind == "error":
+                raise result
+            return result
+
+        return call
+
+    def end(self) -> int | None:
+        """Close the client and return its process' exit code."""
+        self._pipe.send(None)
+        self._process.join(15)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._pipe.close()
+        return self._process.exitcode
+
+
+class Recorder:
+    """A client whose subscriptions keep what they got, under a key."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._events: dict[str, list[Reading]] = {}
+        self._threads: dict[str, set[str]] = {}
+        self._undo: dict[str, Callable[[], None]] = {}
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._client, method)
+
+    def watch(self, key: str, pv: str, delay: float = 0.0, fails: bool = False) -> None:
+        events = self._events.setdefault(key, [])
+        threads = self._threads.setdefault(key, set())
+
+        def got(reading: Reading) -> None:
+            events.append(reading)
+            threads.add(threading.current_thread().name)
+            if delay:
+                time.sleep(delay)
+            if fails:
+                raise RuntimeError("a callback of the test")
+
+        self._undo[key] = self._client.monitor(pv, got)
+
+    def unwatch(self, key: str) -> None:
+        self._undo.pop(key)()
+
+    def events(self, key: str) -> list[Reading]:
+        return list(self._events[key])
+
+    def threads(self, key: str) -> set[str]:
+        return self._threads[key]
+
+    def timed_get_many(self, pvs: list[str], timeout: float) -> tuple[list[Any], float]:
+        start = time.monotonic()
+        return self._client.get_many(pvs, timeout=timeout), time.monotonic() - start
+
+    def timed_posts(self, pv: str, values: list[Any]) -> float:
+        start = time.monotonic()
+        for value in values:
+            self._client.post(pv, value)
+        return time.monotonic() - start
+
+
+def _serve(pipe: Connection, provider: str, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    from iocmng.links.clients import Links
+    from iocmng.links.protocol import Provider
+
+    recorder = Recorder(Links(Provider(provider)))
+    while (call := pipe.recv()) is not None:
+        method, args, kwargs = call
+        try:
+            answer = ("ok", getattr(recorder, method)(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the test sees it
+            answer = ("error", error)
+        pipe.send(answer)
+    recorder.close()
