@@ -201,6 +201,7 @@ def _first_value(spec: RecordSpec) -> Iterator[tuple[str, str]]:
             if spec.record_type in ("ai", "ao")
             else str(int(value)),
         )
+    # A VAL in the text makes a record defined, which an output is not before its first publish.
+    yield "UDF", "0" if spec.writable else "1"
     if spec.writable:
-        yield "UDF", "0"
         yield "STAT", "NO_ALARM"

@@ -196,8 +196,11 @@ class NativeRecord(ServedRecord):
         address = self._address or self.bind()
         layout = self._layout
         memory = self._memory
-        nanoseconds = time_ns() if timestamp is None else int(timestamp * _SECOND)
-        seconds, rest = divmod(nanoseconds, _SECOND)
+        if timestamp is None:
+            seconds, rest = divmod(time_ns(), _SECOND)
+        else:
+            seconds = int(timestamp)
+            rest = int((timestamp - seconds) * _SECOND)
         _pack_time(memory, layout.time, max(0, seconds - _epoch), rest)
         if value.__class__ is float and not isfinite(value) and severity < Severity.INVALID:
             severity, status, reason = Severity.INVALID, Status.UDF, reason or f"value is {value}"

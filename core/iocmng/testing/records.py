@@ -243,7 +243,7 @@ class FakeRecords:
             raise PutRefused(f"{name}: clients may not write it")
         try:
             wanted = clamped(record.spec, convert(record.spec, value))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise PutRefused(str(error)) from error
         actor = Actor(user, host, "pv")
         completion = Completion()
