@@ -113,6 +113,16 @@ def print_fields(fields: Mapping[str, str | Cell], *, indent: str = "") -> None:
             print("\n".join([lead + first, *(pad + line for line in more)]))
 
 
+def colored(text: str, style: str) -> str:
+    """The text in a style on a terminal, as it is elsewhere; for lines that must not be broken."""
+    console = stdout()
+    if not console.is_terminal or console.color_system is None:
+        return text
+    from rich.style import Style
+
+    return Style.parse(style).render(text)
+
+
 def heading(text: str) -> None:
     """Write the heading of a section, after an empty line."""
     console = stdout()

@@ -12,13 +12,17 @@ import tempfile
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iocmng.errors import BadInput, IocmngError, NoHost
 from iocmng.names import plugin_name_problem, prefix_problem
 from iocmng_cli.development import HostProcess, Staged, Watched, free_port, stage
+from iocmng_cli.text import worst_first
+
+if TYPE_CHECKING:
+    from iocmng.client import Client
 
 app = typer.Typer()
 
@@ -147,19 +151,11 @@ def _announce(host: HostProcess, url: str) -> None:
             _say(f"error: {error}")
 
 
-def _describe(client: object) -> None:
-    from iocmng.client import Client
-    from iocmng_cli.text import pv_text, quality_text, reason, worst_first
-
-    assert isinstance(client, Client)
+def _describe(client: Client) -> None:
     for view in client.list():
-        _say(f"{view.name}: {view.state} {reason(view)}".rstrip())
         for finding in worst_first(view.findings):
-            _say(f"  {finding}")
-    for pv in client.pvs():
-        if ":HOST:" not in pv.name:
-            _say(f"  {pv.name}  {pv_text(pv)}  {quality_text(pv)}".rstrip())
-    _say(f"at {client.url}; waiting for changes")
+            _say(f"{view.name}: {finding}")
+    _say(f"serving at {client.url}; waiting for changes")
 
 
 def _wait_for_change(watched: Watched, host: HostProcess | None) -> list[str]:

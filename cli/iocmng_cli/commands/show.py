@@ -78,7 +78,7 @@ def _summary(detail: InstanceDetail) -> None:
             "code": " ".join(filter(None, (detail.module, view.class_name))),
             "config": detail.config,
             "depends on": ", ".join(detail.depends_on),
-            "supervision": value_text(detail.supervision),
+            "supervision": value_text({key: value for key, value in detail.supervision.items() if value}),
         }
     )
 

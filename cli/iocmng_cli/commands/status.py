@@ -56,6 +56,6 @@ def rescan(ctx: typer.Context, json: Json = False) -> None:
     if json:
         print_json(changed)
     elif any(changed.values()):
-        print_fields({str(key): value_text(value) for key, value in changed.items()})
+        print_fields({key.replace("_", " "): value_text(value) for key, value in changed.items() if value})
     else:
         print("nothing changed")
