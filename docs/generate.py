@@ -186,11 +186,11 @@ def findings_page() -> str:
     """The codes of validation."""
     from iocmng.plugins.codes import CODES
 
-    rows = [(code(name), meaning) for name, meaning in sorted(CODES.items())]
+    rows = [(code(name), entry.means, entry.do) for name, entry in sorted(CODES.items())]
     return (
-        f"{NOTE}# Findings\n\nWhat `iocmng validate`, `iocmng list` and a starting host say about a plugin. "
-        "[Operating](../operating.md#findings) says what to do about each.\n\n"
-        + table(("code", "meaning"), rows)
+        f"{NOTE}# Findings\n\nWhat `iocmng validate`, `iocmng list` and a starting host say about a plugin, "
+        "as `file:line:column: level: message (hint) [code]`. An error makes the plugin INVALID; a warning and a "
+        "note do not.\n\n" + table(("code", "means", "do"), rows)
     )
 
 

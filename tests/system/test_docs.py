@@ -143,11 +143,8 @@ def test_commands_are_ones_that_exist(words: list[str]) -> None:
         parse(typer.main.get_group(app), words)
 
 
-def test_the_runbook_knows_every_state_exit_code_and_finding() -> None:
-    from iocmng.plugins.codes import CODES
-
+def test_the_runbook_knows_every_state_and_exit_code() -> None:
     text = (ROOT / "docs" / "operating.md").read_text()
-    rows = {line.split("|")[1].strip().strip("`") for line in text.splitlines() if line.startswith("|")}
+    rows = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("|")}
     wanted = {state.name for states in (State, JobState, HostState) for state in states}
-    wanted |= {str(int(code)) for code in ExitCode} | set(CODES)
-    assert wanted - rows == set()
+    assert wanted | {str(int(code)) for code in ExitCode} <= rows
