@@ -12,6 +12,7 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
 from iocmng.runtime.ports import Put
+from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.task import TaskInstance
 from iocmng.wire import Actor, EventKind
 
@@ -28,6 +29,7 @@ class Supervisor:
         self._puts: dict[str, tuple[Instance, str]] = {}
         self._waiting: dict[str, TaskInstance] = {}
         self._ignored: dict[str, int] = {}
+        self._gate = StartGate(environment.after)
         self.acted: Callable[[Instance, Trigger], None] = lambda instance, verb: None
 
     def __iter__(self) -> Iterator[Instance]:
@@ -42,6 +44,7 @@ class Supervisor:
         instance.changed = self._on_change
         if isinstance(instance, TaskInstance):
             instance.awaited = lambda: self._awaited(instance)
+            instance.gate = self._gate
         for record in instance.spec.records:
             if record.writable:
                 self._puts[record.name] = (instance, record.port)

@@ -12,6 +12,7 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put, Record
+from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.taskpanel import show_counters, show_idle
 from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.timers import Timers
@@ -47,6 +48,7 @@ class TaskInstance(Instance):
         self._since = 0.0
         self._timers = Timers(environment.after)
         self._waits = False
+        self.gate = StartGate(environment.after)
         self.show_all()
 
     def show_all(self) -> None:
@@ -176,6 +178,13 @@ class TaskInstance(Instance):
         if awaited is not None:
             self.panel.say(f"waits for {awaited}")
             return
+        self.gate.enter(self, self._launch)
+
+    def _launch(self) -> None:
+        """Start the code, when that is still wanted."""
+        if self.state is not State.INIT or self.run is not None:
+            self.gate.leave(self)
+            return
         self.panel.say("initializing")
         self.run = TaskRun(
             self.effective_spec(),
@@ -221,6 +230,7 @@ class TaskInstance(Instance):
         self.env.post(lambda: self.degrade(reason) if run is self.run else None)
 
     def _on_initialized(self, run: TaskRun) -> None:
+        self.gate.leave(self)
         if run is not self.run or self.leaving or self.state is not State.INIT:
             return
         self._timers.cancel("start")
@@ -276,6 +286,7 @@ class TaskInstance(Instance):
     def _on_ended(self, run: TaskRun) -> None:
         if run is not self.run:
             return
+        self.gate.leave(self)
         self._timers.cancel("start")
         self._timers.cancel("stop")
         self.run = None
