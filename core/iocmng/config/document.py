@@ -163,9 +163,10 @@ class _Reader:
             mark = error.problem_mark or error.context_mark
             place = Where(self.file, mark.line + 1, mark.column + 1) if mark else Where(self.file)
             problem = " ".join(part for part in (error.context, error.problem) if part)
-            self._find(
-                "syntax", f"not YAML: {problem}", place, "check indentation, colons, brackets and quotes"
-            )
+            hint = "check indentation, colons, brackets and quotes"
+            if self.expand is not None and re.search(r"[{,][^}]*\$\{", text):
+                hint = "inside { } an unquoted ${...} is no YAML: write that mapping over several lines"
+            self._find("syntax", f"not YAML: {problem}", place, hint)
         except yaml.reader.ReaderError as error:
             self._find_character(text, error.character)
         except UnicodeEncodeError as error:
