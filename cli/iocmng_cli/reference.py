@@ -53,7 +53,7 @@ def reference() -> str:
         parts.append(f"## {panel}\n")
         for name in names:
             parts.extend(_sections(root.get_command(context, name), context, ("iocmng", name)))
-    return "\n".join(parts)
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _sections(command: Any, parent: Any, path: tuple[str, ...]) -> Iterator[str]:

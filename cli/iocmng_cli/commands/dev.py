@@ -18,6 +18,7 @@ import typer
 
 from iocmng.errors import BadInput, IocmngError, NoHost
 from iocmng.names import plugin_name_problem, prefix_problem
+from iocmng.wire import Level
 from iocmng_cli.development import HostProcess, Staged, Watched, free_port, stage
 from iocmng_cli.text import worst_first
 
@@ -154,7 +155,8 @@ def _announce(host: HostProcess, url: str) -> None:
 def _describe(client: Client) -> None:
     for view in client.list():
         for finding in worst_first(view.findings):
-            _say(f"{view.name}: {finding}")
+            if finding.level is not Level.ERROR:  # the host itself prints those
+                _say(f"{view.name}: {finding}")
     _say(f"serving at {client.url}; waiting for changes")
 
 

@@ -43,16 +43,16 @@ def stage(project: Path, site: Path) -> Staged:
             f'{file}: has no [project.entry-points."{GROUP}"]',
             hint='name the plugin there, for example my-plugin = "my_package.plugin:MyPlugin"',
         )
-    sources = _source_folders(project, described)
+    sources = _source_folders(project)
     _write_metadata(site, project, str(name), str(metadata.get("version", "0")), metadata, sources)
     return Staged((site, *sources), tuple(points[GROUP]))
 
 
-def _source_folders(project: Path, described: dict[str, Any]) -> tuple[Path, ...]:
-    targets = described.get("tool", {}).get("hatch", {}).get("build", {}).get("targets", {}).get("wheel", {})
-    packages = [project / Path(str(package)).parent for package in targets.get("packages", ())]
-    found = [*packages, project / "src", project]
-    return tuple(dict.fromkeys(folder.resolve() for folder in found if folder.is_dir()))
+def _source_folders(project: Path) -> tuple[Path, ...]:
+    from iocmng.plugins.project import read_project
+
+    plugins, _ = read_project(project)
+    return tuple(dict.fromkeys(Path(root) for plugin in plugins for root in plugin.roots))
 
 
 def _write_metadata(
