@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from iocmng.api.replies import SLICE
 from iocmng.wire import HostView, InstanceView, MetricsView
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_SLICE = 200
 
 _Of = Callable[[InstanceView], float]
 _PER_INSTANCE: Sequence[tuple[str, str, str, _Of]] = (
@@ -39,10 +39,13 @@ async def text(
 ) -> str:
     """All metrics; gives way to the loop between slices."""
     lines: list[str] = []
-    for number, line in enumerate(_lines(host, views, measured, streams), 1):
+    clock = asyncio.get_running_loop().time
+    given_way = clock()
+    for line in _lines(host, views, measured, streams):
         lines.append(line)
-        if number % _SLICE == 0:
+        if clock() - given_way > SLICE:
             await asyncio.sleep(0)
+            given_way = clock()
     return "\n".join([*lines, ""])
 
 

@@ -64,6 +64,7 @@ class Server:
             lifespan="off",
             log_config=None,
             access_log=False,
+            log_level="warning",
             # The peer is the socket's: whoever is believed about X-Forwarded-For could pose as loopback.
             proxy_headers=False,
             server_header=False,

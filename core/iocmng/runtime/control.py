@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from iocmng.lifecycle import Trigger
@@ -113,8 +113,8 @@ class HostControl(Protocol):
     def trigger(self, name: str, actor: Actor) -> InstanceView:
         """Run a triggered task once, as its RUN PV does."""
 
-    def pvs(self, pattern: str = "*") -> Sequence[PvView]:
-        """This host's PVs whose full name matches a shell pattern."""
+    def pvs(self, pattern: str = "*") -> Iterable[PvView]:
+        """This host's PVs whose full name matches a shell pattern; better lazy, a host may have 30,000."""
 
     def pv(self, name: str) -> PvView:
         """One PV of this host, by full name or `INSTANCE:PORT`."""

@@ -13,14 +13,30 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
+_AS_IT_IS = frozenset({str, int, bool, type(None)})
+
+
+@cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls)) if dataclasses.is_dataclass(cls) else ()
+
+
 def to_plain(thing: Any) -> Any:
     """Return `thing` as dicts, lists, strings and numbers that JSON can hold.
 
     NaN and infinities become the strings "NaN", "Infinity" and "-Infinity": JSON has no word for them.
     Arrays become lists.
     """
-    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        return {field.name: to_plain(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
+    cls = type(thing)
+    if cls in _AS_IT_IS:
+        return thing
+    # Exact types first: asking the abstract ones costs ten times as much, and lists of thousands come by here.
+    if cls is dict:
+        return {str(key): to_plain(value) for key, value in thing.items()}
+    if cls is list or cls is tuple:
+        return [to_plain(item) for item in thing]
+    if names := _field_names(cls):
+        return {name: to_plain(getattr(thing, name)) for name in names}
     if isinstance(thing, Enum):
         return thing.name if isinstance(thing, int) else thing.value
     if isinstance(thing, float):
