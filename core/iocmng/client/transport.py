@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,8 @@ from iocmng.errors import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 Params = Mapping[str, str | int | float | bool | Sequence[str]]
@@ -120,6 +121,8 @@ class Transport:
     def _verify(self) -> bool | ssl.SSLContext:
         if not self.url.startswith("https:"):
             return False  # no certificates are needed, and loading them costs 50 ms
+        import ssl
+
         return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
 
     def _decoded(self, answer: httpx.Response) -> Any:

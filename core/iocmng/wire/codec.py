@@ -1,4 +1,4 @@
-"""Turn wire dataclasses into JSON-ready plain values and back; unknown keys are ignored, so that versions can differ."""
+"""Turn wire dataclasses into JSON-ready values and back; unknown keys are ignored, so versions can differ."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
+_WORDS = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _AS_IT_IS = frozenset({str, int, bool, type(None)})
 
 
@@ -27,10 +28,10 @@ def to_plain(thing: Any) -> Any:
     NaN and infinities become the strings "NaN", "Infinity" and "-Infinity": JSON has no word for them.
     Arrays become lists.
     """
-    cls = type(thing)
+    cls: Any = type(thing)
     if cls in _AS_IT_IS:
         return thing
-    # Exact types first: asking the abstract ones costs ten times as much, and lists of thousands come by here.
+    # Exact types first: asking the abstract ones costs ten times as much, and long lists come by here.
     if cls is dict:
         return {str(key): to_plain(value) for key, value in thing.items()}
     if cls is list or cls is tuple:
@@ -40,7 +41,7 @@ def to_plain(thing: Any) -> Any:
     if isinstance(thing, Enum):
         return thing.name if isinstance(thing, int) else thing.value
     if isinstance(thing, float):
-        return thing if math.isfinite(thing) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(thing, "NaN")
+        return thing if math.isfinite(thing) else _WORDS.get(thing, "NaN")
     if isinstance(thing, Mapping):
         return {str(key): to_plain(value) for key, value in thing.items()}
     if isinstance(thing, (list, tuple, set, frozenset)):
