@@ -1,0 +1,145 @@
+"""`iocmng dev`: edit, save, see it run; and `iocmng-server`, configured by environment variables alone."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from environments import Environment, outside
+from hosts import own_world, running
+
+DEADLINE = 60.0
+
+PYPROJECT = """
+[project]
+name = "acme-blink"
+version = "0.1"
+
+[project.entry-points."iocmng.plugins"]
+blink = "acme_blink.plugin:Blink"
+"""
+PLUGIN = """
+from iocmng import TaskBase
+
+from acme_blink.word import WORD
+
+
+class Blink(TaskBase):
+    def execute(self):
+        self.logger.info("says %s", WORD)
+"""
+CONFIG = """
+parameters: {interval: 0.2}
+arguments:
+  outputs:
+    ON: {type: bool, value: false}
+"""
+
+
+class Dev:
+    """A running `iocmng dev`, line by line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._said: queue.Queue[str] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._said.put(line)
+
+    def until(self, text: str) -> str:
+        """Wait for a line that holds `text`."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            try:
+                line = self._said.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"{text!r} did not come in:\n{''.join(self.lines)}") from None
+            self.lines.append(line)
+            if text in line:
+                return line
+
+    def end(self) -> int:
+        """Ctrl-C, as a terminal sends it: to the whole process group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        code = self.process.wait(DEADLINE)
+        self._listener.join(DEADLINE)
+        return code
+
+
+@contextmanager
+def developing(folder: Path, home: Path) -> Iterator[Dev]:
+    """`iocmng dev FOLDER` until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "iocmng_cli", "dev", str(folder)],
+        env={**outside(), **own_world(home), "LOGNAME": "ada", "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    dev = Dev(process)
+    try:
+        yield dev
+    finally:
+        if process.poll() is None:
+            dev.end()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _package(root: Path) -> Path:
+    source = root / "src" / "acme_blink"
+    source.mkdir(parents=True)
+    (root / "pyproject.toml").write_text(PYPROJECT)
+    (source / "__init__.py").write_text("")
+    (source / "word.py").write_text("WORD = 'hello'\n")
+    (source / "plugin.py").write_text(PLUGIN)
+    (source / "config.yaml").write_text(CONFIG)
+    return source
+
+
+def test_a_package_runs_without_being_installed_and_again_after_every_change(tmp_path: Path) -> None:
+    source = _package(tmp_path / "blink")
+    with developing(tmp_path / "blink", tmp_path) as dev:
+        dev.until("DEV:ADA:BLINK:ON")
+        dev.until("waiting for changes")
+        dev.until("says hello")
+        (source / "word.py").write_text("WORD = 'goodbye'\n")
+        assert "word.py" in dev.until("dev: changed")
+        dev.until("says goodbye")
+        (source / "config.yaml").write_text(
+            CONFIG.replace("interval", "intervall").replace("parameters", "parametres")
+        )
+        dev.until("dev: changed")
+        assert f"{source / 'config.yaml'}:2:1" in dev.until("unknown key 'parametres'")
+        dev.until("waiting for changes")
+        (source / "config.yaml").write_text(CONFIG)
+        dev.until("says goodbye")
+        (tmp_path / "blink" / "pyproject.toml").write_text("[project]\n")
+        dev.until("has no [project] name")
+        (tmp_path / "blink" / "pyproject.toml").write_text(PYPROJECT)
+        dev.until("says goodbye")
+        assert dev.end() == 0
+    assert "Traceback" not in "".join(dev.lines)
+
+
+def test_the_server_program_needs_only_environment_variables(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "from iocmng_cli.main import server; server()"]
+    env = {"IOCMNG_PREFIX": "ENVTEST", "IOCMNG_HOST": "127.0.0.1"}
+    with running(Environment(Path(sys.prefix)), tmp_path, argv=argv, env=env) as host:
+        assert "ENVTEST" in host.output
+        assert host.stop() == 0
