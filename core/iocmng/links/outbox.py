@@ -50,6 +50,7 @@ class Outbox:
         self._start = start
         self._cancel = cancel
         self._waiting: deque[Write] = deque()
+        self._armed_for: float | None = None
         self.current: Write | None = None
 
     @property
@@ -75,16 +76,27 @@ class Outbox:
     def _next(self) -> None:
         while self.current is None and self._waiting:
             write = self._waiting.popleft()
-            left = write.deadline - time.monotonic()
-            if left <= 0:
+            if write.deadline <= time.monotonic():
                 _resolve(write, self._too_late())
                 continue
             self.current = write
-            self._worker.after(left, lambda write=write: self._expire(write))  # type: ignore[misc]
+            self._arm(write.deadline)
             self._start(write)
 
-    def _expire(self, write: Write) -> None:
-        if write is self.current:
+    def _arm(self, deadline: float) -> None:
+        # One timer serves many writes: a timer for each of a thousand a second would keep all their values.
+        if self._armed_for is None or deadline < self._armed_for:
+            self._armed_for = deadline
+            self._worker.after(max(0.0, deadline - time.monotonic()), self._expire)
+
+    def _expire(self) -> None:
+        self._armed_for = None
+        write = self.current
+        if write is None:
+            return
+        if write.deadline > time.monotonic():
+            self._arm(write.deadline)
+        else:
             self._cancel(write)
             self.done(write, self._too_late())
 

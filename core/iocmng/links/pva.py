@@ -15,6 +15,7 @@ from iocmng.links.protocol import Provider
 from iocmng.links.pva_values import fill, reading
 
 _FIELDS = "field(value,alarm,timeStamp)"
+_BURST = f"{_FIELDS}record[queueSize=32]"
 _TO_THE_END = "field()record[block=true,process=passive]"
 
 
@@ -57,12 +58,13 @@ class PvaClient(ThreadedClient):
         # Its own values, not p4p's wrappers of them: they cost 10 microseconds more for each event.
         self._context = Context("pva", useenv=True, nt=False)
         self._fields = Context.makeRequest(_FIELDS)
+        self._burst = Context.makeRequest(_BURST)
         self._monitors: dict[str, _Monitor] = {}
         self._operations: dict[Question | Write, Any] = {}
 
     def _subscribe(self, pv: str, fanout: Fanout) -> None:
         monitor = self._monitors[pv] = _Monitor(pv, fanout)
-        monitor.begin(self._context.monitor(pv, monitor.take, request=self._fields))
+        monitor.begin(self._context.monitor(pv, monitor.take, request=self._burst))
 
     def _unsubscribe(self, pv: str) -> None:
         self._monitors.pop(pv).subscription.close()

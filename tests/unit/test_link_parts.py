@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
@@ -11,6 +12,7 @@ from iocmng.errors import BadInput
 from iocmng.links.clients import Links
 from iocmng.links.errors import LinkError, LinkTimeout
 from iocmng.links.feeds import Fanout, Feed
+from iocmng.links.outbox import Outbox, Write
 from iocmng.links.protocol import LinkAddress, Provider, parse_link
 from iocmng.links.toggle import HeartbeatLink
 from iocmng.links.worker import Worker
@@ -154,3 +156,57 @@ class TestHeartbeat:
         links.disconnect("ca://IOC:ALIVE")
         heart.beat(True)
         assert links.puts == [("ca://IOC:ALIVE", 1), ("ca://IOC:ALIVE", 0)]
+
+
+class TestOutbox:
+    def make(self) -> tuple[Worker, Outbox, list[Write], list[Write]]:
+        worker, started, cancelled = Worker("test outbox"), [], []
+        return worker, Outbox("ca://X", worker, started.append, cancelled.append), started, cancelled
+
+    def test_one_at_a_time_and_only_the_latest_posted(self):
+        worker, outbox, started, _ = self.make()
+        writes = [Write(number, time.monotonic() + 10) for number in range(5)]
+        for write in writes:
+            worker.submit(lambda write=write: outbox.add(write))
+        wait_for(lambda: started == writes[:1])
+        worker.submit(lambda: outbox.done(writes[0]))
+        wait_for(lambda: [write.value for write in started] == [0, 4])
+        worker.submit(lambda: outbox.done(writes[4]))
+        wait_for(lambda: outbox.idle)
+        worker.close()
+
+    def test_those_that_somebody_waits_for_are_all_sent(self):
+        worker, outbox, started, _ = self.make()
+        writes = [Write(number, time.monotonic() + 10, result=Future()) for number in range(3)]
+        for write in writes:
+            worker.submit(lambda write=write: outbox.add(write))
+        for write in writes:
+            wait_for(lambda write=write: started and started[-1] is write)
+            worker.submit(lambda write=write: outbox.done(write))
+            assert write.result.result(5) is None
+        worker.close()
+
+    def test_each_has_its_own_deadline(self):
+        worker, outbox, started, cancelled = self.make()
+        patient = Write(1, time.monotonic() + 60, result=Future())
+        hasty = Write(2, time.monotonic() + 0.2, result=Future())
+        worker.submit(lambda: outbox.add(patient))
+        wait_for(lambda: started == [patient])
+        worker.submit(lambda: outbox.done(patient))
+        worker.submit(lambda: outbox.add(hasty))
+        with pytest.raises(LinkTimeout, match="ca://X"):
+            hasty.result.result(10)
+        assert cancelled == [hasty]
+        worker.close()
+
+    def test_one_that_waited_too_long_is_never_sent(self):
+        worker, outbox, started, _ = self.make()
+        first, late = Write(1, time.monotonic() + 60), Write(2, time.monotonic() + 0.05, result=Future())
+        worker.submit(lambda: outbox.add(first))
+        worker.submit(lambda: outbox.add(late))
+        wait_for(lambda: time.monotonic() > late.deadline)
+        worker.submit(lambda: outbox.done(first))
+        with pytest.raises(LinkTimeout):
+            late.result.result(5)
+        assert started == [first]
+        worker.close()
