@@ -40,6 +40,9 @@ class Desired:
     parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
+_NOTHING = Desired()
+
+
 class DesiredState:
     """The store. A change is in memory at once, on disk after `commit`, which a verb awaits before answering.
 
@@ -75,7 +78,7 @@ class DesiredState:
     def of(self, name: str) -> Desired:
         """What is wanted of an instance."""
         with self._lock:
-            return self._instances.get(name, Desired())
+            return self._instances.get(name, _NOTHING)
 
     def names(self) -> tuple[str, ...]:
         """Instances of which anything is wanted, also such that do not exist now."""
@@ -135,7 +138,7 @@ class DesiredState:
 
     def _change(self, name: str, **changes: Any) -> None:
         with self._lock:
-            before = self._instances.get(name, Desired())
+            before = self._instances.get(name, _NOTHING)
             desired = replace(before, **changes)
             if desired == before:
                 return
