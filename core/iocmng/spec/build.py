@@ -141,7 +141,7 @@ def describe(
         parameters=merged,
         ports=tuple(template.port(f"{pv_prefix}:{template.name}") for template in plan.ports),
         defaults=defaults,
-        supervision=_supervision(config, site) if site else plan.supervision,
+        supervision=_supervision(config, site) if _supervised(site) else plan.supervision,
         job=plan.job,
         enabled=site.enabled if site else True,
         class_name=class_name,
@@ -218,6 +218,10 @@ def _make_plan(config: PluginConfig) -> _Plan:
         _supervision(config, None),
         _job(config.job),
     )
+
+
+def _supervised(site: InstanceSettings | None) -> bool:
+    return site is not None and bool(site.supervision.model_fields_set)
 
 
 def _supervision(config: PluginConfig, site: InstanceSettings | None) -> Supervision:
