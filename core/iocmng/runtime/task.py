@@ -311,7 +311,7 @@ class TaskInstance(Instance):
         self.outputs.close(run)
         self.abandoned.append(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
-        self.logger.error("thread abandoned after %g s, it stands at %s", self.spec.supervision.stop_timeout, where)
+        self.logger.error("thread abandoned, it stands at %s", where)
         self._on_ended(run)
 
     def check_progress(self, now: float) -> None:
