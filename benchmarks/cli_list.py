@@ -7,9 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
-from hosts import HostProcess, instances, workplace
+from hosts import HostProcess, instances, program, workplace
 from table import Row, sample, show
 
 INSTANCES = 20
@@ -26,7 +25,6 @@ def timed(command: list[str], environment: Mapping[str, str]) -> float:
 
 def rows(runs: int) -> list[Row]:
     """Measure in turn."""
-    program = str(Path(sys.executable).parent / "iocmng")
     with workplace() as place:
         host = HostProcess(
             place, "list", {"only_listed": True, "instances": instances("bench-cycle", INSTANCES)}
@@ -40,9 +38,9 @@ def rows(runs: int) -> list[Row]:
         plain, as_json, bare = [], [], []
         for number in range(runs + 1):
             taken = (
-                timed([program, "list"], environment),
+                timed([*program(), "list"], environment),
                 timed(IMPORTS, environment),
-                timed([program, "list", "--json"], environment),
+                timed([*program(), "list", "--json"], environment),
             )
             if number:
                 for column, value in zip((plain, bare, as_json), taken, strict=True):

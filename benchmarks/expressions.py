@@ -1,8 +1,12 @@
-"""One evaluation of a rule against bare eval of its compiled code: run `python benchmarks/expressions.py`."""
+"""One evaluation of a rule against bare eval of its compiled code."""
 
 from __future__ import annotations
 
+import sys
 import timeit
+from collections.abc import Callable
+
+from table import Row, sample, show
 
 from iocmng.logic import compile_expression, get_registry
 
@@ -29,22 +33,27 @@ VARIABLES = {
 }
 
 
-def best(call) -> float:
-    """Nanoseconds of one call, the best of seven rounds."""
-    return min(timeit.repeat(call, number=LOOPS, repeat=7)) / LOOPS * 1e9
+def per_call(call: Callable[[], object]) -> float:
+    """Microseconds of one call."""
+    return timeit.timeit(call, number=LOOPS) / LOOPS * 1e6
 
 
-def main() -> None:
+def rows(runs: int) -> list[Row]:
+    """Measure both in turn for each rule."""
     registry = get_registry()
     scope = {"__builtins__": {}, **registry}
-    print(f"{'rule':24} {'bare eval':>12} {'evaluate':>12} {'ratio':>7}   goal <= {GOAL}")
+    made = []
     for title, text in RULES.items():
         code = compile(text, "<rule>", "eval")
         expression = compile_expression(text, functions=registry)
-        bare = best(lambda code=code: eval(code, scope, VARIABLES))
-        ours = best(lambda expression=expression: expression.evaluate(VARIABLES))
-        print(f"{title:24} {bare:9.0f} ns {ours:9.0f} ns {ours / bare:7.2f}")
+        ours, bare = [], []
+        for _ in range(runs):
+            bare.append(per_call(lambda code=code: eval(code, scope, VARIABLES)))
+            ours.append(per_call(lambda expression=expression: expression.evaluate(VARIABLES)))
+        what = f"evaluate a rule: {title}"
+        made.append(Row(what, sample(ours, "µs"), "bare eval", sample(bare, "µs"), GOAL))
+    return made
 
 
 if __name__ == "__main__":
-    main()
+    show("expressions", rows(int(sys.argv[1]) if len(sys.argv) > 1 else 7))

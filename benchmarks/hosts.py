@@ -39,6 +39,12 @@ def workplace() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def program() -> list[str]:
+    """The command `iocmng` of this environment; where it is not installed but on the path, its module."""
+    script = Path(sys.executable).parent / "iocmng"
+    return [str(script)] if script.exists() else [sys.executable, "-m", "iocmng_cli"]
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody uses now, for TCP and UDP."""
     found: list[int] = []
@@ -85,7 +91,9 @@ class HostProcess:
         self.environment = {
             **os.environ,
             **epics_environment(ca, pva, broadcast),
-            "PYTHONPATH": str(place / "plugins"),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (str(place / "plugins"), os.environ.get("PYTHONPATH")))
+            ),
             "IOCMNG_URL": self.url,
             "IOCMNG_STATE_DIR": str(self.directory / "state"),
             "XDG_CACHE_HOME": str(self.directory / "cache"),
@@ -98,7 +106,7 @@ class HostProcess:
 
     def start(self, *, instances: int) -> float:
         """Start, wait until so many instances run, and return the seconds from exec to ready."""
-        command = [str(Path(sys.executable).parent / "iocmng"), "run", "--config", str(self.site)]
+        command = [*program(), "run", "--config", str(self.site)]
         with (self.directory / "output.txt").open("ab") as output:
             begun = time.monotonic()
             self.process = subprocess.Popen(

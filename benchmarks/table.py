@@ -39,7 +39,7 @@ class Row:
         what: What was measured.
         ours: The figure of this product.
         yardstick: What it is compared with, and that figure; None where nothing compares.
-        goal: The largest ratio (or, with `least`, the smallest) that is good enough.
+        goal: The largest ratio that is good enough, None where no goal is stated.
     """
 
     what: str
@@ -47,34 +47,31 @@ class Row:
     against: str = ""
     yardstick: Sample | None = None
     goal: float | None = None
-    least: bool = False
     note: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """Ours over the yardstick's; with `least` the yardstick's over ours."""
-        if self.yardstick is None or not self.yardstick.median or not self.ours.median:
+        """Ours over the yardstick's, of medians."""
+        if self.yardstick is None or not self.yardstick.median:
             return None
-        ratio = self.ours.median / self.yardstick.median
-        return 1 / ratio if self.least else ratio
+        return self.ours.median / self.yardstick.median
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is met, None without one."""
         if self.goal is None or self.ratio is None:
             return None
-        return self.ratio >= self.goal if self.least else self.ratio <= self.goal
+        return self.ratio <= self.goal
 
     def cells(self) -> tuple[str, ...]:
         """The columns of the table."""
-        sign = "≥" if self.least else "≤"
         verdict = {True: "met", False: "**missed**", None: ""}[self.met]
         return (
             self.what,
             str(self.ours),
             f"{self.against}: {self.yardstick}" if self.yardstick else self.against,
             f"{number(self.ratio)}" if self.ratio is not None else "",
-            f"{sign} {self.goal:g}" if self.goal is not None else "",
+            f"≤ {self.goal:g}" if self.goal is not None else "",
             verdict,
         )
 
