@@ -108,7 +108,9 @@ def packages() -> dict[str, Package]:
     """All packages of the table by key."""
     table: dict[str, dict[str, Any]] = yaml.safe_load(TABLE.read_text())
     return {
-        key: Package(key, **{name: tuple(value) if name == "needs" else value for name, value in entry.items()})
+        key: Package(
+            key, **{name: tuple(value) if name == "needs" else value for name, value in entry.items()}
+        )
         for key, entry in table.items()
     }
 
@@ -124,14 +126,14 @@ def plugin_environment(tmp: Path, wanted: Iterable[str | Package]) -> Path:
         Its Python.
     """
     environment = tmp / "environment"
-    wheels = [
-        (packages()[one] if isinstance(one, str) else one).wheel(tmp / "wheels") for one in wanted
-    ]
+    wheels = [(packages()[one] if isinstance(one, str) else one).wheel(tmp / "wheels") for one in wanted]
     if not environment.exists():
         _uv("venv", "-q", "--offline", "--python", sys.executable, environment)
         (site,) = environment.glob("lib/python*/site-packages")
         below = [sysconfig.get_paths()["purelib"]]
-        (site / "zz_layered.pth").write_text("".join(f"import site; site.addsitedir({one!r})\n" for one in below))
+        (site / "zz_layered.pth").write_text(
+            "".join(f"import site; site.addsitedir({one!r})\n" for one in below)
+        )
     python = environment / "bin" / "python"
     if wheels:
         _uv("pip", "install", "-q", "--offline", "--no-deps", "--python", python, *wheels)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from iocmng.base import DeclarativeTask
-from iocmng.config import LoadedConfig, PluginConfig, load_config
+from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
 from iocmng.ioc.check import check_records
 from iocmng.plugins.candidate import has_error
 from iocmng.plugins.classcheck import check_class, check_mode, kind_of
@@ -38,7 +38,7 @@ def judge(question: Question, say: Say) -> Verdict:
     say("class")
     findings = list(check_class(cls))
     kind = kind_of(cls)
-    loaded = load_config(Path(question.plugin.config), lenient=question.lenient)
+    loaded = _config(question)
     if kind is None or loaded.config is None:
         return Verdict(findings=tuple(findings), kind=kind, class_name=cls.__name__)
     sets = {key: tuple(_check_set(cls, loaded, given)) for key, given in question.parameters.items()}
@@ -52,6 +52,12 @@ def judge(question: Question, say: Say) -> Verdict:
         schema=_schema(cls),
         parameters=sets,
     )
+
+
+def _config(question: Question) -> LoadedConfig:
+    if question.config:
+        return parse_config(question.config, "policy.json", lenient=question.lenient)
+    return load_config(Path(question.plugin.config), lenient=question.lenient)
 
 
 def _check_set(cls: type, loaded: LoadedConfig, given: Mapping[str, Any]) -> Iterator[Finding]:

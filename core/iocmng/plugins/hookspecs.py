@@ -53,7 +53,8 @@ class HookSpecs:
             Keys of config.yaml with their new values, merged into the config and validated like it; None
             changes nothing. Of two implementations that set the same key the one called later wins.
 
-        Called in the hook thread, once per instance, after the plugin passed validation.
+        Called in the hook thread, once per instance, before the plugin's code is looked at: `kind` is what
+        its config lets one think, unless an earlier boot found out.
         """
 
     @hookspec

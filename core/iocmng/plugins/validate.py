@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iocmng.config import LoadedConfig, PluginConfig, load_config
-from iocmng.plugins.candidate import has_error
 from iocmng.plugins.classfinder import classes_in
 from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.verdict import VerdictStore
@@ -32,11 +31,6 @@ class Checked:
     key: str | None = None
 
     @property
-    def config(self) -> PluginConfig | None:
-        """The config, None when it has an error."""
-        return self.loaded.config if self.loaded else None
-
-    @property
     def readable(self) -> PluginConfig | None:
         """What could be read of the config in spite of errors."""
         return (self.loaded.config or self.loaded.partial) if self.loaded else None
@@ -46,11 +40,6 @@ class Checked:
         """What the plugin is as far as its config tells."""
         config = self.readable
         return Kind.JOB if config and (config.job.model_fields_set or config.script) else Kind.TASK
-
-    @property
-    def broken(self) -> bool:
-        """Whether an error was found."""
-        return self.config is None or has_error(self.findings)
 
 
 def check_files(discovered: Discovered) -> Checked:

@@ -30,6 +30,7 @@ class Question:
     Attributes:
         plugin: The plugin.
         roots: Folders to import from; with `first` they come before everything else.
+        config: Text of its config where site policy changed that, "" for its file.
         lenient: Rules of plugin directories apply to its config.
         host_prefix: The host's PV prefix.
         parameters: Sets of parameters of its instances, by `parameters_key`.
@@ -39,6 +40,7 @@ class Question:
     plugin: PluginRef
     roots: tuple[str, ...] = ()
     first: bool = False
+    config: str = ""
     lenient: bool = False
     host_prefix: str = "PROBE"
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class VerdictStore:
         self._file = state_dir / FILE if state_dir else None
         self._known: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
+        self._read: dict[str, Verdict] = {}
         if self._file:
             try:
                 known = json.loads(self._file.read_bytes())
@@ -101,21 +104,20 @@ class VerdictStore:
 
     def get(self, key: str) -> Verdict | None:
         """The verdict of that name, None when there is none."""
-        plain = self._used.get(key) or self._known.get(key)
-        if plain is None:
-            return None
-        try:
-            verdict = from_plain(Verdict, plain)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return None
-        self._used[key] = plain
-        return verdict
+        if key not in self._read:
+            try:
+                self._read[key] = from_plain(Verdict, self._known[key])
+            except (TypeError, ValueError, KeyError, AttributeError):
+                return None
+            self._used[key] = self._known[key]
+        return self._read[key]
 
     def put(self, key: str, verdict: Verdict) -> None:
         """Keep a verdict unless something is wrong: that may be gone the next time."""
         bad = has_error(verdict.findings) or any(map(has_error, verdict.parameters.values()))
         if not bad:
             self._used[key] = to_plain(verdict)
+            self._read[key] = verdict
 
     def save(self) -> None:
         """Write what was used since the start in one step; what cannot be written is asked again."""

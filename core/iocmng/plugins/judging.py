@@ -1,0 +1,83 @@
+"""The second step of validation for all instances: kept verdicts, then one question per plugin and config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from iocmng.plugins.candidate import has_error
+from iocmng.plugins.draft import Draft
+from iocmng.plugins.validate import check_source
+from iocmng.plugins.verdict import Prober, Question, Verdict, VerdictStore
+from iocmng.settings.settings import Settings
+
+
+def judge(drafts: Sequence[Draft], settings: Settings, prober: Prober | None, store: VerdictStore) -> None:
+    """Lay a verdict on every instance that may still run, and describe it again by that.
+
+    Args:
+        drafts: The instances.
+        settings: The settings in force.
+        prober: Is asked where no kept verdict fits; without one only kept verdicts count.
+        store: The kept verdicts.
+    """
+    asked: list[tuple[list[Draft], Question]] = []
+    for group in _groups(drafts):
+        key = group[0].verdict_key
+        verdict = store.get(key) if key else None
+        if verdict is not None and _covers(verdict, group):
+            _lay(verdict, group, settings)
+        elif prober is not None:
+            source = list(check_source(group[0].checked.discovered))
+            for draft in group:
+                draft.findings.extend(source)
+            if not has_error(source):
+                asked.append((group, _question(group, settings)))
+    if asked and prober is not None:
+        verdicts = prober.ask([question for _, question in asked])
+        for (group, _), verdict in zip(asked, verdicts, strict=True):
+            if key := group[0].verdict_key:
+                store.put(key, verdict)
+            _lay(verdict, group, settings)
+    store.save()
+
+
+def _groups(drafts: Sequence[Draft]) -> list[list[Draft]]:
+    """Instances of one plugin with one config; also those that could run if their kind was guessed wrong."""
+    groups: dict[tuple[int, str], list[Draft]] = {}
+    for draft in drafts:
+        if draft.loaded is not None and draft.loaded.config is not None and not has_error(draft.findings):
+            groups.setdefault((id(draft.checked), draft.changed), []).append(draft)
+    return list(groups.values())
+
+
+def _covers(verdict: Verdict, group: Sequence[Draft]) -> bool:
+    """Whether a verdict is about all sets of parameters; without a ParameterModel only the mode matters."""
+    for draft in group:
+        config = draft.loaded.config if draft.loaded else None
+        if draft.spec is None or draft.key in verdict.parameters:
+            continue
+        if verdict.schema or config is None or draft.spec.mode.value != config.parameters.mode:
+            return False
+    return True
+
+
+def _question(group: Sequence[Draft], settings: Settings) -> Question:
+    discovered = group[0].checked.discovered
+    return Question(
+        plugin=discovered.plugin,
+        roots=discovered.roots,
+        first=discovered.first,
+        lenient=discovered.lenient,
+        config=group[0].changed,
+        host_prefix=settings.prefix,
+        parameters={draft.key: draft.values for draft in group if draft.spec is not None},
+    )
+
+
+def _lay(verdict: Verdict, group: Sequence[Draft], settings: Settings) -> None:
+    for draft in group:
+        key = draft.key
+        if draft.verdict is not verdict:
+            draft.verdict = verdict
+            draft.describe(settings)
+        draft.findings.extend(verdict.about(key))
