@@ -39,9 +39,7 @@ class House:
             )
             for name, keys in supervision.items()
         ]
-        self.bench = Bench(specs[0])
-        for spec in specs[1:]:
-            self.bench.records.load(spec.records, source=spec.name)
+        self.bench = Bench(*specs)
         self.supervisor: Supervisor = self.bench.supervisor
         for spec in specs:
             self.supervisor.add(TaskInstance(spec, self.bench.environment, load=lambda: Plain))

@@ -30,9 +30,9 @@ TESTER = Actor(user="test", via="pv")
 
 
 class Bench:
-    """A host in miniature for one instance: its supervision, fake records, and time that moves when told to."""
+    """A host in miniature for one instance (and others beside it): its supervision, fake records, and time that moves when told to."""
 
-    def __init__(self, spec: InstanceSpec) -> None:
+    def __init__(self, spec: InstanceSpec, *others: InstanceSpec) -> None:
         self.spec = spec
         self.clock = VirtualClock()
         self.records = FakeRecords(self.clock)
@@ -51,7 +51,8 @@ class Bench:
             random=lambda: 0.5,
             demand_exit=self._demand_exit,
         )
-        self.records.load(spec.records, source=spec.name)
+        for each in (spec, *others):
+            self.records.load(each.records, source=each.name)
         self.records.start()
         self.supervisor = Supervisor(self.environment)
         self._watchdog = Watchdog(
