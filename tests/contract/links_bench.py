@@ -68,6 +68,10 @@ def free_ports() -> dict[str, str]:
     }
 
 
+def _state(task: Path) -> str:
+    return (task / "stat").read_text().rpartition(") ")[2][0]
+
+
 class Source:
     """A softioc process with one record of each kind."""
 
@@ -104,6 +108,9 @@ class Source:
 
     def hang(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        # The signal stops one thread after another; one that still runs may answer.
+        wait_for(lambda: all(_state(task) == "T" for task in tasks.iterdir()))
 
     def go_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)
