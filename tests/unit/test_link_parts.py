@@ -138,6 +138,23 @@ class TestRouting:
         with pytest.raises(LinkError, match="closed"):
             made[Provider.CA].get("X")
 
+    def test_the_first_post_does_not_wait_for_the_client_library(self):
+        imported, fake = threading.Event(), FakeLinks()
+        fake.serve("X", 0)
+
+        def slow(provider: Provider) -> FakeLinks:
+            imported.wait(10)
+            return fake
+
+        links = Links(Provider.CA, slow)
+        links.post("X", 1)
+        assert fake.puts == []
+        imported.set()
+        wait_for(lambda: fake.puts == [("X", 1)])
+        links.close()
+        with pytest.raises(LinkError, match="closed"):
+            links.post("X", 2)
+
     def test_a_batch_tells_each_outcome(self):
         links = Links(Provider.CA, lambda provider: FakeLinks())
         outcomes = links.get_many(["A", "pva://B"])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from iocmng.links.errors import LinkError
 from iocmng.links.protocol import DEFAULT_TIMEOUT, LinkAddress, Provider, PvClient, Undo, parse_link
 from iocmng.values import Reading, Value
+
+_CLOSED = "the link clients are closed"
 
 
 def make_client(provider: Provider) -> PvClient:
@@ -72,7 +75,16 @@ class Links:
     def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See `PvClient.post`."""
         address = self.address(pv)
-        self._client(address.provider).post(address.pv, value, timeout=timeout)
+        client = self._clients.get(address.provider)
+        if client is not None:
+            client.post(address.pv, value, timeout=timeout)
+            return
+        if self._closed:
+            raise LinkError(_CLOSED)
+        # The import of a client library takes half a second, and the caller is not to wait.
+        threading.Thread(
+            target=self._first_post, args=(address, value, timeout), name="links start", daemon=True
+        ).start()
 
     def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
         """See `PvClient.monitor`."""
@@ -96,10 +108,15 @@ class Links:
         """
         return parse_link(pv, self.default)
 
+    def _first_post(self, address: LinkAddress, value: Value, timeout: float) -> None:
+        # Closed meanwhile: a posted value that cannot be written is dropped.
+        with suppress(LinkError):
+            self._client(address.provider).post(address.pv, value, timeout=timeout)
+
     def _client(self, provider: Provider) -> PvClient:
         with self._lock:
             if self._closed:
-                raise LinkError("the link clients are closed")
+                raise LinkError(_CLOSED)
             if provider not in self._clients:
                 self._clients[provider] = self._make(provider)
             return self._clients[provider]
