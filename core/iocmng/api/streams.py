@@ -15,6 +15,8 @@ from iocmng.wire import to_plain
 
 LIMIT = 64
 HEARTBEAT = 15.0
+LAST_WORDS = 0.5
+SILENCE = 0.1
 MEDIA_TYPE = "text/event-stream"
 
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class Streams:
         self.waiting = 0
 
     def close(self) -> None:
-        """End every stream and every wait now; later ones end at once."""
+        """End every wait now, and every stream when it is silent, within half a second."""
         self._closing.set()
 
     def stream(self, source: AsyncGenerator[str, None]) -> Response:
@@ -73,21 +75,24 @@ class Streams:
         coming: asyncio.Future[str] = asyncio.ensure_future(anext(source))
         try:
             yield "retry: 1000\n\n"
-            while True:
+            while not closing.done():
                 await asyncio.wait(
                     _any(coming, closing), timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED
                 )
-                if closing.done():
-                    return
-                if not coming.done():
+                if coming.done():
+                    yield coming.result()
+                    coming = asyncio.ensure_future(anext(source))
+                elif not closing.done():
                     yield ": alive\n\n"
-                    continue
-                try:
-                    text = coming.result()
-                except StopAsyncIteration:
+            end = asyncio.get_running_loop().time() + LAST_WORDS
+            while asyncio.get_running_loop().time() < end:
+                await asyncio.wait(_any(coming), timeout=SILENCE)
+                if not coming.done():
                     return
-                yield text
+                yield coming.result()
                 coming = asyncio.ensure_future(anext(source))
+        except StopAsyncIteration:
+            return
         finally:
             self.open -= 1
             await _cancelled(closing, coming)
