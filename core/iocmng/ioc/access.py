@@ -20,6 +20,7 @@ ASG({READ_ONLY_GROUP}) {{
 }}
 """
 _COMMENT = re.compile(r"#[^\n]*")
+_SILENT_RULE = re.compile(r"\bRULE\s*\(\s*\d+\s*,\s*WRITE\s*(,\s*NOTRAPWRITE\s*)?\)")
 _GROUP = re.compile(r'\bASG\s*\(\s*"?([^)"\s]+)"?\s*\)')
 
 
@@ -42,6 +43,11 @@ def access_text(site_file: Path | None) -> str:
             hint="name the site's group otherwise",
         )
     return text + ("" if text.endswith("\n") else "\n") + _READ_ONLY
+
+
+def unaudited(text: str) -> bool:
+    """Whether a rule lets clients write without telling who did."""
+    return bool(_SILENT_RULE.search(_COMMENT.sub("", text)))
 
 
 def access_groups(text: str) -> frozenset[str]:

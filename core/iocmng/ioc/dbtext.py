@@ -16,8 +16,9 @@ DEVICE_TYPE = "iocmng"
 
 INPUT_TYPES = frozenset({"ai", "longin", "int64in", "bi", "mbbi", "stringin", "lsi", "waveform"})
 OUTPUT_TYPES = frozenset({"ao", "longout", "int64out", "bo", "mbbo", "stringout", "lso", "waveform"})
-SEEDED_TYPES = frozenset({"lsi", "lso", "waveform"})
-"""Types whose VAL is no plain field: their first value is written into memory before clients are served."""
+SEEDED_TYPES = frozenset({"lsi", "lso", "waveform", "stringin", "stringout"})
+"""Types whose first value is written into memory before clients are served: their VAL is no plain field, or a
+text that a user wrote and that `.db` text might refuse."""
 
 FTVL = {
     DType.FLOAT64: "DOUBLE",
@@ -41,7 +42,22 @@ _BOOL_STRINGS = ("ZNAM", "ONAM")
 _UNIT_TYPES = frozenset({"ai", "ao", "longin", "longout", "int64in", "int64out", "waveform", "calc"})
 
 _OWNED = frozenset(
-    {"NAME", "DTYP", "VAL", "UDF", "STAT", "SEVR", "TIME", "ASG", "TSE", "TSEL", "NELM", "FTVL", "SIZV"}
+    {
+        "NAME",
+        "DTYP",
+        "VAL",
+        "UDF",
+        "UDFS",
+        "STAT",
+        "SEVR",
+        "TIME",
+        "ASG",
+        "TSE",
+        "TSEL",
+        "NELM",
+        "FTVL",
+        "SIZV",
+    }
 )
 _BINDING = frozenset(
     {"SCAN", "PINI", "INP", "OUT", "DOL", "OMSL", "SIOL", "SIML", "SIMM", "SDIS", "DISA", "DISP"}
@@ -51,6 +67,8 @@ _BINDING = frozenset(
 _NAME = re.compile(r"[A-Za-z0-9_\-+:\[\]<>;.]+\Z")
 _FIELD = re.compile(r"[A-Z][A-Z0-9]*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_:.\-]+\Z")
+_TYPE = re.compile(r"[A-Za-z0-9]+\Z")
+_PLAIN = re.compile(r"[ !#%-\[\]-~]*\Z")
 _MACRO = re.compile(r"\$[({]")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _SPOKEN = str.maketrans(
@@ -89,16 +107,22 @@ def quoted(text: str, where: str) -> str:
     Raises:
         RecordError: It holds a macro reference or a NUL, which no escape brings through; `where` names it.
     """
+    if _PLAIN.match(text):
+        return f'"{text}"'
     if _MACRO.search(text):
-        raise RecordError(f"{where}: text {text!r} holds '$(' or '${{', which EPICS takes for a macro",
-                          hint="write it without the bracket")  # fmt: skip
+        raise RecordError(
+            f"{where}: text {text!r} holds '$(' or '${{', which EPICS takes for a macro",
+            hint="write it without the bracket",
+        )
     if "\0" in text:
         raise RecordError(f"{where}: text {text!r} holds a NUL character", hint="remove it")
-    return (
-        '"'
-        + "".join(_ESCAPES.get(c) or (c if c >= " " and c != "\x7f" else f"\\x{ord(c):02x}") for c in text)
-        + '"'
-    )
+    return f'"{"".join(_escaped(character) for character in text)}"'
+
+
+def _escaped(character: str) -> str:
+    if escape := _ESCAPES.get(character):
+        return escape
+    return character if character >= " " and character != "\x7f" else f"\\x{ord(character):02x}"
 
 
 def record_text(spec: RecordSpec) -> str:
@@ -111,19 +135,35 @@ def record_text(spec: RecordSpec) -> str:
         raise RecordError(f"record {spec.name!r}: the name holds a character that EPICS refuses")
     if len(spec.name) > MAX_PV:
         raise RecordError(f"record {spec.name!r}: {len(spec.name)} characters, at most {MAX_PV} fit")
-    if not re.match(r"[a-z0-9]+\Z", spec.record_type):
+    alike = (spec.record_type, spec.writable, spec.value is None, _value_text(spec),
+             spec.fields, spec.info, spec.labels, spec.length,
+             spec.dtype, spec.access, spec.unit, spec.description)  # fmt: skip
+    body = _bodies.get(alike)
+    if body is None:
+        if len(_bodies) >= _KEPT_BODIES:
+            _bodies.clear()
+        body = _bodies[alike] = _body(spec)
+    return f'record({spec.record_type}, "{spec.name}") {{{body}}}\n'
+
+
+_KEPT_BODIES = 4096
+_bodies: dict[tuple[object, ...], str] = {}
+"""Texts between the braces: records of instances of one plugin differ in their names only."""
+
+
+def _body(spec: RecordSpec) -> str:
+    if not _TYPE.match(spec.record_type):
         raise RecordError(f"record {spec.name}: no record type {spec.record_type!r}")
-    lines = [f"record({spec.record_type}, {quoted(spec.name, spec.name)}) {{"]
+    lines = ["\n"]
     for field, text in field_texts(spec):
         if not _FIELD.match(field):
             raise RecordError(f"{spec.name}: {field!r} is no field name", hint="field names are upper case")
-        lines.append(f"  field({field}, {quoted(text, f'{spec.name}.{field}')})")
+        lines.append(f"  field({field}, {quoted(text, f'{spec.name}.{field}')})\n")
     for tag, text in spec.info:
         if not _TAG.match(tag):
             raise RecordError(f"{spec.name}: {tag!r} is no name of an info tag")
-        lines.append(f"  info({tag}, {quoted(text, f'{spec.name} info {tag}')})")
-    lines.append("}\n")
-    return "\n".join(lines)
+        lines.append(f"  info({tag}, {quoted(text, f'{spec.name} info {tag}')})\n")
+    return "".join(lines)
 
 
 def database_text(specs: Iterable[RecordSpec]) -> str:
@@ -191,17 +231,18 @@ def _shape(spec: RecordSpec) -> dict[str, str]:
 def _first_value(spec: RecordSpec) -> Iterator[tuple[str, str]]:
     if spec.value is None or spec.record_type == "calc":
         return
-    if spec.record_type not in SEEDED_TYPES:
-        value = spec.value
-        yield (
-            "VAL",
-            value
-            if isinstance(value, str)
-            else repr(float(value))
-            if spec.record_type in ("ai", "ao")
-            else str(int(value)),
-        )
-    # A VAL in the text makes a record defined, which an output is not before its first publish.
-    yield "UDF", "0" if spec.writable else "1"
+    if (value := _value_text(spec)) is not None:
+        # A VAL in the text makes a record defined, which an output is not before its first publish.
+        yield "VAL", value
+        yield "UDF", "1"
     if spec.writable:
+        yield "UDF", "0"
         yield "STAT", "NO_ALARM"
+
+
+def _value_text(spec: RecordSpec) -> str | None:
+    """The first value as the field VAL, None when there is none or it is seeded in memory."""
+    value = spec.value
+    if value is None or spec.record_type in SEEDED_TYPES or not isinstance(value, (bool, int, float)):
+        return None
+    return repr(float(value)) if spec.record_type in ("ai", "ao") else str(int(value))

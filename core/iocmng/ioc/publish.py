@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable
 from math import isfinite
 from time import time_ns
@@ -30,7 +31,8 @@ from iocmng.spec import RecordSpec
 from iocmng.values import Reading, Severity, Status, Value
 
 _OPTIONS = 0x01 | 0x02 | 0x10
-_STATUS_AT, _MESSAGE_AT, _TIME_AT, _VALUE_AT = 0, 8, 48, 56
+# What dbGetField puts before the value: status, severity, two fields of acknowledging, message, time.
+_HEADER = struct.Struct(f"=HHHH{STRING_SIZE}sII")
 _SECOND = 1_000_000_000
 _SEVERITIES = tuple(Severity)
 _STATUSES = tuple(Status)
@@ -104,6 +106,10 @@ class ServedRecord:
             ctypes.memmove(POINTER.unpack_from(memory, layout.array)[0], data, count * self._coding.width)
             ULONG.pack_into(memory, layout.array_length, count)
             return
+        if self.spec.record_type in ("stringin", "stringout"):
+            for at in (layout.value, layout.old_text):
+                memory[at : at + STRING_SIZE] = data.ljust(STRING_SIZE, b"\0")
+            return
         for at in (layout.value, layout.old_text):
             ctypes.memmove(POINTER.unpack_from(memory, at)[0], data + b"\0", len(data) + 1)
         for at in (layout.text_length, layout.old_text_length):
@@ -124,17 +130,12 @@ class ServedRecord:
             address, code, count, width = self._long_address, CHAR, self.spec.length + 1, 1
         else:
             code, count, width = coding.code, self._count, coding.width
-        room = ctypes.create_string_buffer(_VALUE_AT + count * width)
+        room = ctypes.create_string_buffer(_HEADER.size + count * width)
         options, elements = ctypes.c_long(_OPTIONS), ctypes.c_long(count)
         if clib.get_field(address, code, room, ctypes.byref(options), ctypes.byref(elements), None):
             raise RecordError(f"{self.spec.name}: EPICS could not read it")
         view = memoryview(room)
-        status, severity, message = (
-            int(room.raw[0]) | room.raw[1] << 8,
-            room.raw[2],
-            room.raw[_MESSAGE_AT:_TIME_AT],
-        )
-        seconds, nanoseconds = TIME.unpack_from(view, _TIME_AT)
+        status, severity, _, _, message, seconds, nanoseconds = _HEADER.unpack_from(view)
         many = (
             elements.value
             if self.spec.record_type == "waveform" or self._long_address
@@ -143,7 +144,7 @@ class ServedRecord:
             else 1
         )
         return Reading(
-            coding.decode(view, _VALUE_AT, many),
+            coding.decode(view, _HEADER.size, many),
             _SEVERITIES[severity],
             _STATUSES[status],
             seconds + EPICS_EPOCH + nanoseconds / _SECOND,

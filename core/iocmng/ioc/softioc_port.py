@@ -19,7 +19,7 @@ from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
 
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
-from iocmng.ioc.access import access_groups, access_text
+from iocmng.ioc.access import access_groups, access_text, unaudited
 from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
 from iocmng.ioc.messages import captured_messages
 from iocmng.ioc.publish import NativeRecord, ServedRecord
@@ -63,6 +63,8 @@ class SoftIoc:
             raise RecordError("EPICS serves one set of records in a process, and this one has it already")
         self._directory = state_dir / "ioc"
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._database = (self._directory / "records.db").open("wb")
+        self._memory_file = os.memfd_create("records")
         self._loop = loop
         self._pva = pva
         self._served = False
@@ -96,16 +98,25 @@ class SoftIoc:
                 raise RecordError(f"record {spec.name}: no access-security group {spec.access!r}",
                                   hint=f"defined: {', '.join(sorted(self._groups))}")  # fmt: skip
             records[spec.name] = self._make(spec)
-        path = self._directory / f"{_FILE_NAME.sub('_', source)}.db"
-        path.write_text(database_text(specs))
-        with captured_messages() as messages:
-            failed = clib.load_database(str(path).encode(), None, None)
-        if failed:
-            for name in records:
-                _delete(name)
-            raise RecordError(f"EPICS refused the records of {source}: {messages()}", hint=f"see {path}")
+        self._load_text(database_text(specs), source, records)
         self._records.update(records)
         self._sources.update(dict.fromkeys(records, source))
+
+    def _load_text(self, text: str, source: str, names: Iterable[str]) -> None:
+        """Load from memory, and append to `records.db`: a file per instance costs a millisecond each."""
+        coded = text.encode()
+        os.ftruncate(self._memory_file, 0)
+        os.pwrite(self._memory_file, coded, 0)
+        with captured_messages(2) as messages:
+            failed = clib.load_database(b"/proc/self/fd/%d" % self._memory_file, None, None)
+            complaint = messages() if failed else ""
+        if failed:
+            for name in names:
+                _delete(name)
+            refused = self._directory / f"refused-{_FILE_NAME.sub('_', source)}.db"
+            refused.write_bytes(coded)
+            raise RecordError(f"EPICS refused the records of {source}: {complaint}", hint=f"see {refused}")
+        self._database.write(coded)
 
     def _make(self, spec: RecordSpec) -> ServedRecord:
         if spec.writable:
@@ -123,24 +134,25 @@ class SoftIoc:
         Raises:
             RecordError: EPICS refused to start, in its words.
         """
+        self._database.close()
+        os.close(self._memory_file)
         access = self._directory / "access.acf"
         access.write_text(self._access)
         os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
         clib.set_callback_queue(_CALLBACK_QUEUE)
         clib.set_access_file(str(access.resolve()).encode())
         clib.check_client_ip.value = 1
-        with captured_messages() as messages:
+        with captured_messages(1, 2) as messages:
             if self._pva:
                 _add_pva()
             failed = clib.build()
             if not failed:
                 self._prepare()
                 failed = clib.run()
+            said = messages()
         if failed:
-            raise RecordError(
-                f"EPICS did not start: {messages() or f'status {failed}'}", hint=f"see {access}"
-            )
-        _log.debug("EPICS: %s", messages())
+            raise RecordError(f"EPICS did not start: {said or f'status {failed}'}", hint=f"see {access}")
+        _log.debug("EPICS: %s", said)
         self._listener.listen()
         self._served = True
         return self._endpoints()
@@ -151,6 +163,10 @@ class SoftIoc:
         notes = [_moved("CA", ca_port, _CA_PORT_VARIABLES, _CA_PORT)]
         if self._pva:
             notes.append(_moved("PVA", pva_port, _PVA_PORT_VARIABLES, _PVA_PORT))
+        if unaudited(self._access):
+            notes.append(
+                "rules of the access-security file lack TRAPWRITE: puts that they allow are not audited"
+            )
         return Endpoints(ca_port, pva_port, tuple(note for note in notes if note))
 
     def _prepare(self) -> None:
@@ -235,7 +251,7 @@ class SoftIoc:
     def _hand_on(self, put: Put) -> None:
         handlers = self._put_handlers.get(put.name, ())
         if not handlers:
-            put.complete()
+            _guarded(lambda unheard: unheard.complete(), put)
         for handler in handlers:
             _guarded(handler, put)
 
