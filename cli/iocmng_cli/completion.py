@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import typer
 
@@ -27,6 +28,31 @@ def pvs(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
         with session(ctx).client(timeout=PATIENCE) as client:
             return _starting(incomplete, (pv.name for pv in client.pvs(f"{incomplete}*")))
+    except IocmngError:
+        return []
+
+
+def parameters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`KEY=` for each parameter of the instance that stands before."""
+    return _keys(ctx, incomplete, lambda schema: schema)
+
+
+def arguments(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`KEY=` for each argument of the job that stands before."""
+    return _keys(ctx, incomplete, lambda schema: schema.get("arguments", {}))
+
+
+def _keys(
+    ctx: typer.Context, incomplete: str, part: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> list[str]:
+    name = ctx.params.get("name")
+    if not name:
+        return []
+    try:
+        with session(ctx).client(timeout=PATIENCE) as client:
+            return _starting(
+                incomplete, (f"{key}=" for key in part(client.schema(name)).get("properties", {}))
+            )
     except IocmngError:
         return []
 

@@ -442,8 +442,10 @@ def test_logs_of_a_job_are_those_of_its_latest_run(shell: Shell) -> None:
 
 
 def test_following_a_log_goes_on_until_interrupted(shell: Shell, served: Served) -> None:
+    served.call(lambda: served.control.lines["pump"].append(LogLine(time.time(), "INFO", "pump", "before")))
     process = shell.popen("logs", "pump", "-f")
     assert process.stdout is not None
+    assert process.stdout.readline().rstrip().endswith("before")
     _eventually(lambda: bool(served.control.listeners))
     served.call(
         lambda: served.control.write_log("pump", LogLine(time.time(), "WARNING", "pump", "µ-metal warm"))
@@ -546,5 +548,41 @@ def test_the_shell_completes_commands_names_and_pvs(shell: Shell) -> None:
     assert complete("show p") == {"pump"}
     assert complete("job run ") == {"tune"}
     assert complete("pv get TEST:PUMP:") == {"TEST:PUMP:LIMIT", "TEST:PUMP:PRESSURE"}
+    assert complete("set pump ") == {"gain="}
     assert complete("list --state RUN") >= {"RUN", "RUNNING"}
     assert complete("--url http://127.0.0.1:1 show p") == set()
+
+
+def test_validate_prints_places_and_exits_1_on_an_error(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "lamp"
+    folder.mkdir()
+    (folder / "lamp.py").write_text(
+        "from iocmng import TaskBase\n\n\nclass Lamp(TaskBase):\n    def execute(self):\n        pass\n"
+    )
+    (folder / "config.yaml").write_text("arguments:\n  outputs:\n    ON: {type: bool, value: false}\n")
+    good = shell("validate", str(folder), "--json")
+    assert good.code == 0, good.out
+    (report,) = good.json
+    assert report["ok"]
+    assert "VALIDATE:LAMP:ON" in report["instances"][0]["pvs"]
+    (folder / "config.yaml").write_text("arguments:\n  outputs:\n    ON: {type: bol}\n")
+    bad = shell("validate", str(folder))
+    assert bad.code == 1
+    assert f"{folder / 'config.yaml'}:3:16: error" in bad.out
+    assert shell("validate", "nothing-of-that-name").code == 6
+
+
+def test_doctor_examines_the_running_host_too(shell: Shell) -> None:
+    done = shell("doctor", "--json")
+    findings = done.json
+    assert done.code == 1
+    assert any(
+        finding["code"] == "instance" and "broken is INVALID" in finding["message"] for finding in findings
+    )
+    assert {"python", "imports", "epics", "host", "state-dir"} <= {finding["code"] for finding in findings}
+
+
+def test_doctor_without_a_host_says_how_to_start_one(shell: Shell) -> None:
+    done = shell("doctor", "--url", "http://127.0.0.1:1", env={"IOCMNG_PREFIX": "LAB", "IOCMNG_PORT": "1"})
+    assert "iocmng run" in done.out
+    assert "errors, " in done.out.splitlines()[-1]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import typer
 
+from iocmng import __version__
 from iocmng.errors import BadInput, IocmngError, NoHost
 from iocmng.wire import Finding, Level
 from iocmng_cli.options import Json
@@ -92,8 +93,15 @@ def _host(target: Session) -> Iterator[Finding]:
         yield Finding(Level.WARNING, "host", error.detail, hint=error.hint)
         return
     yield Finding(Level.NOTE, "host", f"{host.prefix} at {host.url}: {host.state}")
+    if host.version != __version__:
+        yield Finding(
+            Level.WARNING,
+            "host",
+            f"the host is iocmng {host.version}, this command line is {__version__}",
+            hint="use the command line of the host's environment, or restart the host after an upgrade",
+        )
     for problem in host.problems:
-        yield Finding(Level.WARNING, "host", problem)
+        yield Finding(Level.WARNING, "host", problem, hint="iocmng status")
     for view in views:
         if view.state in TROUBLE:
             yield Finding(

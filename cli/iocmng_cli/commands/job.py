@@ -12,6 +12,7 @@ from iocmng.errors import ExitCode, NotFound
 from iocmng.lifecycle import JobState
 from iocmng.names import did_you_mean
 from iocmng.wire import RunView
+from iocmng_cli import completion
 from iocmng_cli.assignments import split, typed
 from iocmng_cli.options import Job, Json
 from iocmng_cli.output import Column, print_fields, print_json, print_table, word
@@ -36,7 +37,12 @@ def run(
     name: Job,
     arg: Annotated[
         list[str] | None,
-        typer.Option("--arg", metavar="KEY=VALUE", help="An argument; may be given several times."),
+        typer.Option(
+            "--arg",
+            metavar="KEY=VALUE",
+            help="An argument; may be given several times.",
+            autocompletion=completion.arguments,
+        ),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the outcome; the exit code mirrors it.")

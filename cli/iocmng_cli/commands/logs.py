@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 RUN_POLL = 0.5
+LINES_BEFORE = 10
 
 
 class Level(StrEnum):
@@ -52,7 +54,7 @@ def logs(
         ),
     ],
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="The latest ten lines, then new ones until Ctrl-C.")
     ] = False,
     since: Annotated[
         str | None,
@@ -98,8 +100,17 @@ def _lines(
             line for line in found if line.time >= (since or 0.0) and RANKS.get(line.level, 0) >= RANKS[level]
         )
     if follow:
-        return client.follow_log(name, level=level, since=time.time() if since is None else since)
+        return _followed(client, name, since, level)
     return client.log(name, since=since or 0.0, level=level, limit=limit)
+
+
+def _followed(client: Client, name: str, since: float | None, level: str) -> Iterator[LogLine]:
+    if since is None:
+        since = time.time()
+        for line in client.log(name, level=level, limit=LINES_BEFORE):
+            yield line
+            since = math.nextafter(line.time, math.inf)
+    yield from client.follow_log(name, level=level, since=since)
 
 
 def _run_meant(client: Client, name: str) -> str | None:

@@ -13,6 +13,8 @@ import typer
 
 from iocmng.errors import BadInput, IocmngError
 from iocmng.names import instance_prefix_problem, plugin_name_problem
+from iocmng_cli.options import Json
+from iocmng_cli.output import print_json
 
 app = typer.Typer()
 
@@ -48,6 +50,7 @@ def new(
         str, typer.Option(metavar="TEXT", help="What it does, in one sentence.")
     ] = "An iocmng plugin",
     author: Annotated[str, typer.Option(metavar="TEXT", help="Who writes it.")] = "",
+    json: Json = False,
 ) -> None:
     """Make a plugin package that can be installed, tested and run."""
     target = directory.expanduser().resolve()
@@ -61,7 +64,10 @@ def new(
     if prefix:
         answers["prefix"] = prefix
     bake(template_directory(), target, answers)
-    print(f"made {target}: plugin {plugin!r}, a {kind}\n{NEXT_STEPS.format(directory=directory)}")
+    if json:
+        print_json({"directory": str(target), "plugin": plugin, "kind": kind})
+    else:
+        print(f"made {target}: plugin {plugin!r}, a {kind}\n{NEXT_STEPS.format(directory=directory)}")
 
 
 def template_directory() -> Path:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from iocmng_cli import completion
 from iocmng_cli.assignments import split, typed
 from iocmng_cli.options import Json, Name
 from iocmng_cli.output import Column, print_json, print_table
@@ -23,7 +24,12 @@ def set_(
     ctx: typer.Context,
     name: Name,
     assignments: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE", help="New values; `KEY=` drops what was set before.")
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="New values; `KEY=` drops what was set before.",
+            autocompletion=completion.parameters,
+        ),
     ],
     json: Json = False,
 ) -> None:
