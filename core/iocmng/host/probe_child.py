@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from iocmng.host.probe_judge import judge
+from iocmng.ioc.check import preload
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.wire import Finding, Level, Where, from_plain, to_plain
 
@@ -253,6 +255,10 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    preload()
+    # Forks then share these pages: a collection in one of them does not touch what was imported here.
+    gc.collect()
+    gc.freeze()
     Server(requests, answers).run()
 
 
