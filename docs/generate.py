@@ -189,8 +189,8 @@ def findings_page() -> str:
     rows = [(code(name), entry.means, entry.do) for name, entry in sorted(CODES.items())]
     return (
         f"{NOTE}# Findings\n\nWhat `iocmng validate`, `iocmng list` and a starting host say about a plugin: "
-        "`file:line:column: level: message (hint) [code]`. An error makes the plugin INVALID; warnings and notes "
-        "do not.\n\n" + table(("code", "means", "do"), rows)
+        "`file:line:column: level: message (hint) [code]`. An error makes the plugin INVALID; a warning or a "
+        "note does not.\n\n" + table(("code", "means", "do"), rows)
     )
 
 

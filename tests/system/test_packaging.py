@@ -15,8 +15,10 @@ from environments import ROOT, Environment, checkout, clean, uv
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BROUGHT_ALONG = {
-    *("epicscorelibs", "pvxslibs", "setuptools-dso", "epicsdbbuilder", "numpy"),  # EPICS itself, by softioc and p4p
-    *("starlette", "pydantic-core", "click", "packaging"),  # by fastapi, pydantic, typer, hatchling
+    # EPICS itself and numpy, by softioc and p4p.
+    *("epicscorelibs", "pvxslibs", "setuptools-dso", "epicsdbbuilder", "numpy"),
+    # By fastapi, pydantic, typer and hatchling.
+    *("starlette", "pydantic-core", "click", "packaging"),
 }
 OWN = sys.stdlib_module_names | {"iocmng", "iocmng_cli"}
 LIGHT = ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng.client", "iocmng_cli.main"]

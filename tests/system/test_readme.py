@@ -119,7 +119,7 @@ def test_the_program_of_the_checks_calls_the_second_line() -> None:
     assert found is not None
     (line,) = re.findall(found.group(1), (ROOT / "README.md").read_text(), re.MULTILINE)
     assert line == SECOND_LINE
-    assert program.rstrip().splitlines()[-1] == 'bash -c "$tests" </dev/null'
+    assert 'bash -c "$tests"' in program
 
 
 def test_the_program_of_the_checks_can_be_read_by_bash() -> None:
