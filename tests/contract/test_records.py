@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from records_bench import Bench, FakeBench, Heard, RealBench, until
+from support.records_bench import Bench, FakeBench, Heard, RealBench, until
 
 from iocmng.errors import RecordError
 from iocmng.spec import RecordSpec

@@ -16,11 +16,12 @@ class Remote:
     """A Python program that answers calls until its connection closes."""
 
     def __init__(self, program: Path, *arguments: str, env: Mapping[str, str]) -> None:
+        self.env = dict(env)
         self._connection, theirs = Pipe()
         self.process = subprocess.Popen(
             [sys.executable, str(program), str(theirs.fileno()), *arguments],
             pass_fds=[theirs.fileno()],
-            env=dict(env),
+            env=self.env,
             stdin=subprocess.DEVNULL,
         )
         theirs.close()

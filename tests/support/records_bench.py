@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from hosts import own_world
-from records_remote import Remote
+from support.records_remote import Remote
 
 from iocmng.runtime.ports import Put, Trace
 from iocmng.spec import RecordSpec
