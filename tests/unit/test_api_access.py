@@ -264,6 +264,8 @@ def test_site_tokens_come_from_files_and_stay_out_of_sight(tmp_path: Path) -> No
     token = read_site_token("ops", Role.OPERATOR, path)
     assert token.secret == "a-good-long-secret-word"
     assert token.secret not in repr(token)
+    with pytest.raises(BadInput, match="16 to 512"):
+        SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret="x")
     with pytest.raises(BadInput, match="cannot be read"):
         read_site_token("ops", Role.OPERATOR, tmp_path / "none")
 

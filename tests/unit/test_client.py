@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import platformdirs
 import pytest
 from support.serving import SECRETS, Served, serving
 
-from iocmng.api import bind, forget_endpoint, record_endpoint
+from iocmng.api import TokenStore, bind, forget_endpoint, record_endpoint
 from iocmng.client import Client
 from iocmng.client.token import find_token, normal_url, running_endpoint, running_hosts, user_state_root
 from iocmng.errors import (
@@ -312,6 +313,21 @@ def test_an_endpoint_of_a_process_that_is_gone_is_not_believed(tmp_path: Path) -
     ):
         (tmp_path / "endpoint.json").write_text(json.dumps(broken))
         assert running_endpoint(tmp_path) is None
+
+
+def test_a_service_shares_its_token_with_its_group(nowhere: Path) -> None:
+    state, run = nowhere / "of-the-service", nowhere / "run"
+    for directory in (state, run):
+        directory.mkdir()
+    own = TokenStore(state)
+    record_endpoint(state, "http://127.0.0.1:8080", shared=run)
+    found = find_token("http://127.0.0.1:8080").token
+    assert found is not None
+    assert own.identify(found) is not None
+    assert {stat.S_IMODE(path.stat().st_mode) for path in run.iterdir()} == {0o640}
+    forget_endpoint(state, shared=run)
+    assert list(run.iterdir()) == []
+    assert (state / "token").exists()
 
 
 def test_places_of_tokens_in_their_order(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from iocmng.api.tokens import TokenStore
 from iocmng.errors import BadInput, NotAllowed, NotAuthenticated
 from iocmng.runtime.files import write_atomic
-from iocmng.wire import ENDPOINT_FILE, Actor, Endpoint, Role, process_started, to_plain
+from iocmng.wire import ENDPOINT_FILE, TOKEN_FILE, Actor, Endpoint, Role, process_started, to_plain
 
 ANONYMOUS = "anonymous"
 WILDCARDS = frozenset({"", "0.0.0.0", "::"})
@@ -212,13 +212,37 @@ def split_host(header: str) -> tuple[str, int | None]:
     return (parts.hostname or "").rstrip("."), port
 
 
-def record_endpoint(state_dir: Path, url: str, pid: int | None = None) -> None:
-    """Write where this host answers: clients of the same machine send its token there and nowhere else."""
+def record_endpoint(
+    state_dir: Path,
+    url: str,
+    pid: int | None = None,
+    *,
+    shared: Path | None = None,
+) -> None:
+    """Write where this host answers: clients of the same machine send its token there and nowhere else.
+
+    Args:
+        state_dir: The state directory.
+        url: The address.
+        pid: Process of the host, this one when not given.
+        shared: A directory, like /run/iocmng under systemd, that gets address and token too, for its group.
+
+    Raises:
+        OSError: One of the files cannot be written.
+    """
     number = pid or os.getpid()
     endpoint = Endpoint(url=url, pid=number, started=process_started(number))
-    write_atomic(state_dir / ENDPOINT_FILE, json.dumps(to_plain(endpoint)).encode("ascii"), keep=0)
+    content = json.dumps(to_plain(endpoint)).encode("ascii")
+    write_atomic(state_dir / ENDPOINT_FILE, content, keep=0)
+    if shared is not None:
+        for name, text in ((TOKEN_FILE, (state_dir / TOKEN_FILE).read_bytes()), (ENDPOINT_FILE, content)):
+            write_atomic(shared / name, text, keep=0)
+            (shared / name).chmod(0o640)
 
 
-def forget_endpoint(state_dir: Path) -> None:
-    """Remove what `record_endpoint` wrote: nobody answers there any more."""
+def forget_endpoint(state_dir: Path, *, shared: Path | None = None) -> None:
+    """Remove what `record_endpoint` wrote, but the host's own token: nobody answers there any more."""
     (state_dir / ENDPOINT_FILE).unlink(missing_ok=True)
+    if shared is not None:
+        for name in (ENDPOINT_FILE, TOKEN_FILE):
+            (shared / name).unlink(missing_ok=True)

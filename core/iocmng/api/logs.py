@@ -125,6 +125,9 @@ async def _follow(
         return
     finally:
         first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        if isinstance(coming, AsyncGenerator):
+            await coming.aclose()
 
 
 def _text(line: LogLine) -> str:

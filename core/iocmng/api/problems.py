@@ -90,7 +90,7 @@ def _of_http(error: HTTPException) -> Problem:
 def _of_validation(error: RequestValidationError) -> Problem:
     complaints = []
     for entry in error.errors()[:10]:
-        place = ".".join(str(part) for part in entry["loc"] if part != "body")
+        place = ".".join(str(part)[:40] for part in entry["loc"] if part != "body")
         complaints.append(f"{place}: {entry['msg']}" if place else str(entry["msg"]))
     return Problem(
         title=HTTPStatus.UNPROCESSABLE_ENTITY.phrase,

@@ -24,6 +24,7 @@ LOCAL = "local"
 TOKENS_FILE = "tokens.json"
 SHORTEST = 16
 LONGEST = 512
+_MAKE_ONE = 'make one with: python -c "import secrets; print(secrets.token_urlsafe())"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,15 @@ class SiteToken:
     role: Role
     secret: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Refuse what is no secret.
+
+        Raises:
+            BadInput: It is too short, too long, or no single word.
+        """
+        if problem := _weakness(self.secret):
+            raise BadInput(f"token {self.name!r} {problem}", hint=_MAKE_ONE)
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -43,6 +53,14 @@ class _Kept:
 
     def fits(self, secret: bytes) -> bool:
         return hmac.compare_digest(self.digest, _digest(self.salt, secret))
+
+
+def _weakness(secret: str) -> str:
+    fits = (
+        SHORTEST <= len(secret) <= LONGEST and secret.isascii() and secret.isprintable() and " " not in secret
+    )
+    size = f"{SHORTEST} to {LONGEST} ASCII characters"
+    return "" if fits else f"holds {len(secret)} characters; a token is one word of {size}"
 
 
 def read_site_token(name: str, role: Role, path: Path) -> SiteToken:
@@ -58,17 +76,8 @@ def read_site_token(name: str, role: Role, path: Path) -> SiteToken:
             f"token {name!r}: token_file {path} cannot be read: {error}",
             hint="the file holds the token and nothing else, mode 0600, owned by the host's user",
         ) from None
-    if (
-        not SHORTEST <= len(secret) <= LONGEST
-        or not secret.isascii()
-        or not secret.isprintable()
-        or " " in secret
-    ):
-        raise BadInput(
-            f"token {name!r}: token_file {path} holds {len(secret)} characters; a token is one word of"
-            f" {SHORTEST} to {LONGEST} ASCII characters",
-            hint=f'make one with `python -c "import secrets; print(secrets.token_urlsafe())" > {path}`',
-        )
+    if problem := _weakness(secret):
+        raise BadInput(f"token {name!r}: token_file {path} {problem}", hint=f"{_MAKE_ONE} > {path}")
     return SiteToken(name=name, role=role, secret=secret)
 
 

@@ -95,7 +95,8 @@ def running_endpoint(directory: Path) -> Endpoint | None:
         pass  # it lives, under another user
     except (OSError, OverflowError, TypeError):
         return None
-    if endpoint.started and endpoint.started != process_started(endpoint.pid):
+    # 0: the system hides when the processes of others began.
+    if endpoint.started and process_started(endpoint.pid) not in (0, endpoint.started):
         return None
     return endpoint
 

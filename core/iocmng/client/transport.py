@@ -115,6 +115,8 @@ class Transport:
                 verify=self._verify(),
                 trust_env=False,
                 timeout=self._timeout,
+                # Shorter than the host's 5 s for idle connections: no request meets the end of one.
+                limits=httpx.Limits(keepalive_expiry=2.0),
             )
         return self._http
 
@@ -137,7 +139,7 @@ class Transport:
                 return answer.text
             raise self._foreign(answer)
         if kind != "application/problem+json":
-            if answer.status_code == 503 and kind == "text/plain":
+            if answer.status_code == 503 and answer.url.path.endswith("/readyz"):
                 return answer.text
             raise self._foreign(answer)
         try:
