@@ -11,7 +11,7 @@ from iocmng_cli import completion
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-All = Annotated[bool, typer.Option("--all", help="Every instance that is not INVALID.")]
+All = Annotated[bool, typer.Option("--all", help="Every task whose state allows it.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Instance.", autocompletion=completion.instances)]
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="NAME", help="Instances.", autocompletion=completion.instances)

@@ -56,7 +56,12 @@ def _take_token_file(ctx: typer.Context, value: Path | None) -> Path | None:
 Url = Annotated[
     str | None,
     typer.Option(
-        "--url", metavar="URL", help=URL_HELP, callback=_take_url, expose_value=False, rich_help_panel="Host"
+        "--url",
+        metavar="URL",
+        help=URL_HELP,
+        callback=_take_url,
+        expose_value=False,
+        rich_help_panel="Which host",
     ),
 ]
 TokenFile = Annotated[
@@ -67,7 +72,7 @@ TokenFile = Annotated[
         help=TOKEN_HELP,
         callback=_take_token_file,
         expose_value=False,
-        rich_help_panel="Host",
+        rich_help_panel="Which host",
     ),
 ]
 

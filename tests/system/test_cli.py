@@ -1,127 +1,18 @@
-"""The command line as users run it: processes of their own against an endpoint over a host in memory."""
+"""The command line as users run it: what it lists and shows, how it refuses, on terminals and in pipes."""
 
 from __future__ import annotations
 
-import json
-import os
-import pty
 import re
-import select
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from environments import outside
-from support.serving import SECRETS, Served, serving
+from support.serving import SECRETS, Served
+from support.shell import DEADLINE, Shell
 
-from iocmng.lifecycle import JobState
 from iocmng.wire import LogLine
-
-DEADLINE = 30.0
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command printed and returned."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Shell:
-    """Runs commands against the endpoint, by default as operator."""
-
-    def __init__(self, url: str, home: Path) -> None:
-        self.environ = {
-            **outside(),
-            "HOME": str(home),
-            "XDG_STATE_HOME": str(home / "state"),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "IOCMNG_URL": url,
-            "IOCMNG_TOKEN": SECRETS["operator"],
-        }
-
-    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        environ = {**self.environ, **options.pop("env", {})}
-        command = [sys.executable, "-m", "iocmng_cli", *arguments]
-        pipes = {
-            "stdin": subprocess.DEVNULL,
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.PIPE,
-            "text": True,
-        }
-        return subprocess.Popen(command, env=environ, **{**pipes, **options})
-
-    def __call__(self, *arguments: str, **options: Any) -> Done:
-        process = self.popen(*arguments, **options)
-        out, err = process.communicate(timeout=DEADLINE)
-        return Done(process.returncode, out, err)
-
-    def on_terminal(self, *arguments: str, answer: str = "", columns: int = 100) -> Done:
-        """Run it with a terminal as standard input, output and error; everything comes back as `out`."""
-        leader, follower = pty.openpty()
-        env = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
-        process = self.popen(*arguments, stdin=follower, stdout=follower, stderr=follower, env=env)
-        os.close(follower)
-        if answer:
-            os.write(leader, answer.encode())
-        try:
-            shown = _read_all(leader, process)
-        finally:
-            os.close(leader)
-        return Done(process.wait(DEADLINE), shown, "")
-
-
-def _read_all(leader: int, process: subprocess.Popen[str]) -> str:
-    shown, end = b"", time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        ready, _, _ = select.select([leader], [], [], 0.1)
-        try:
-            part = os.read(leader, 65536) if ready else b""
-        except OSError:  # Linux says EIO when the other side has closed
-            break
-        shown += part
-        if not part and process.poll() is not None:
-            break
-    return shown.decode()
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """An endpoint that answers for the whole module."""
-    with serving(tmp_path_factory.mktemp("state")) as found:
-        yield found
-
-
-@pytest.fixture
-def served(endpoint: Served) -> Served:
-    """The endpoint with a host as new."""
-    endpoint.call(endpoint.control.__init__)  # type: ignore[misc]
-    return endpoint
-
-
-@pytest.fixture
-def shell(served: Served, tmp_path: Path) -> Shell:
-    """Commands of an operator."""
-    return Shell(served.url, tmp_path)
-
-
-def _eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_list_shows_every_instance_and_the_reason_of_the_broken_one(shell: Shell) -> None:
@@ -210,14 +101,6 @@ def test_an_unknown_instance_exits_6_with_the_nearest_name(shell: Shell) -> None
         assert "pump" in done.err
 
 
-def test_a_refused_transition_exits_4_and_says_what_is_allowed(shell: Shell) -> None:
-    assert shell("stop", "pump").code == 0
-    done = shell("resume", "pump")
-    assert done.code == 4
-    assert "cannot resume while END" in done.err
-    assert "start" in done.err
-
-
 def test_no_host_exits_3_and_says_how_to_start_one(shell: Shell) -> None:
     done = shell("list", "--url", "http://127.0.0.1:1")
     assert (done.code, done.out) == (3, "")
@@ -241,85 +124,6 @@ def test_a_wrong_token_and_a_low_role_exit_5(shell: Shell, tmp_path: Path) -> No
     assert shell("list", "--token-file", str(file)).code == 0
 
 
-@pytest.mark.parametrize(
-    ("verbs", "state"),
-    [
-        (["stop"], "END"),
-        (["stop", "start"], "RUN"),
-        (["pause"], "PAUSED"),
-        (["pause", "resume"], "RUN"),
-        (["restart"], "RUN"),
-        (["reset"], "RUN"),
-    ],
-)
-def test_the_verbs_reach_their_state(shell: Shell, served: Served, verbs: list[str], state: str) -> None:
-    for verb in verbs:
-        done = shell(verb, "pump", "--json")
-        assert done.code == 0, done.err
-    (outcome,) = done.json
-    assert outcome["ok"]
-    assert outcome["instance"]["state"] == state
-    assert served.control.actors[-1][1].via == "cli"
-
-
-def test_a_start_that_fails_exits_1_with_its_reason(shell: Shell, served: Served) -> None:
-    served.control.failing.add("pump")
-    shell("stop", "pump")
-    done = shell("start", "pump")
-    assert done.code == 1
-    assert "no such file: x" in done.err
-
-
-def test_without_waiting_the_present_state_is_shown(shell: Shell) -> None:
-    done = shell("restart", "pump", "--no-wait")
-    assert done.code == 0
-    assert "INIT" in done.out
-
-
-def test_of_several_all_are_tried_and_the_worst_code_counts(shell: Shell, served: Served) -> None:
-    done = shell("stop", "tune", "pump", "nobody", "shot")
-    assert done.code == 6
-    assert {name: served.control.views[name].state for name in ("pump", "shot")} == {
-        "pump": "END",
-        "shot": "END",
-    }
-    assert done.err.count("error:") == 2
-    assert [line.split()[0] for line in done.out.splitlines()] == ["NAME", "pump", "shot"]
-
-
-def test_all_means_every_task_that_the_verb_fits(shell: Shell, served: Served) -> None:
-    shell("stop", "shot")
-    done = shell("pause", "--all", "--json")
-    assert done.code == 0, done.err
-    assert [outcome["name"] for outcome in done.json] == ["pump"]
-    assert served.control.views["shot"].state == "END"
-
-
-def test_disable_stops_and_is_shown(shell: Shell) -> None:
-    assert shell("disable", "pump").code == 0
-    line = next(line for line in shell("list").out.splitlines() if line.startswith("pump"))
-    assert "disabled" in line
-    assert "END" in line
-    assert shell("enable", "pump", "--json").json[0]["instance"]["enabled"] is True
-
-
-@pytest.mark.parametrize(("answer", "code", "state"), [("n\n", 1, "RUN"), ("y\n", 0, "END")])
-def test_a_person_is_asked_before_outputs_go_invalid(
-    shell: Shell, served: Served, answer: str, code: int, state: str
-) -> None:
-    done = shell.on_terminal("stop", "pump", answer=answer)
-    assert "TEST:PUMP:PRESSURE" in done.out
-    assert "INVALID" in done.out
-    assert (done.code, served.control.views["pump"].state) == (code, state)
-
-
-def test_nobody_is_asked_with_yes_or_when_nothing_goes_invalid(shell: Shell) -> None:
-    assert "INVALID" not in shell.on_terminal("stop", "pump", "--yes").out
-    done = shell.on_terminal("restart", "pump")
-    assert done.code == 0
-    assert "Go on?" not in done.out
-
-
 def test_colour_only_on_a_terminal(shell: Shell) -> None:
     assert "\x1b[" not in shell("list").out
     assert "\x1b[" in shell.on_terminal("list").out
@@ -337,164 +141,6 @@ def test_a_narrow_terminal_stays_readable(shell: Shell, columns: int) -> None:
         "tune",
         "broken",
     ]
-
-
-def test_set_reads_values_by_the_schema(shell: Shell, served: Served) -> None:
-    done = shell("set", "pump", "gain=2.5", "--json")
-    assert done.code == 0, done.err
-    assert served.control.specs["pump"].parameters["gain"].value == 2.5
-    assert done.json[0]["origin"] == "set"
-    wrong = shell("set", "pump", "gian=1")
-    assert wrong.code == 2
-    assert "gain" in wrong.err
-
-
-def test_pv_get_put_and_list(shell: Shell) -> None:
-    put = shell("pv", "put", "PUMP:LIMIT", "3.5")
-    assert put.code == 0, put.err
-    assert "1.5 mbar → 3.5 mbar" in put.out
-    assert shell("pv", "get", "TEST:PUMP:LIMIT", "--json").json[0]["value"] == 3.5
-    both = shell("pv", "get", "PUMP:LIMIT", "PUMP:NOTHING")
-    assert both.code == 6
-    assert "3.5 mbar" in both.out
-    assert shell("pv", "put", "PUMP:PRESSURE", "1").code == 4
-    assert shell("pv", "put", "PUMP:LIMIT", "much").code == 2
-    assert len(shell("pv", "list", "TEST:SHOT:*", "--json").json) == 2
-
-
-def test_pv_monitor_prints_changes_until_interrupted(shell: Shell) -> None:
-    process = shell.popen("pv", "monitor", "PUMP:LIMIT", "--json")
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["value"] == 1.5
-    shell("pv", "put", "PUMP:LIMIT", "9")
-    assert json.loads(process.stdout.readline())["value"] == 9.0
-    _interrupted(process)
-
-
-def _interrupted(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert (process.returncode, err) == (0, "")
-
-
-def test_a_job_runs_and_its_exit_code_mirrors_the_outcome(shell: Shell) -> None:
-    for outcome, code in (("SUCCESS", 0), ("FAILED", 1), ("ABORTED", 1)):
-        done = shell("job", "run", "tune", "--wait", "--arg", f"outcome={outcome}", "--json")
-        assert (done.code, done.json["state"]) == (code, outcome)
-    assert [run["state"] for run in shell("job", "history", "tune", "--json").json] == [
-        "ABORTED",
-        "FAILED",
-        "SUCCESS",
-    ]
-    assert "aborted" in shell("job", "show", "tune").out
-
-
-def test_waiting_ends_with_the_run(shell: Shell, served: Served) -> None:
-    process = shell.popen("job", "run", "tune", "--wait", "--arg", "bands=[0, 1]")
-    _eventually(lambda: bool(served.control.run_views))
-    (run_id,) = served.control.run_views
-    assert served.control.run_views[run_id].arguments == {"bands": [0, 1]}
-    served.call(lambda: served.control.end_run(run_id, JobState.SUCCESS))
-    out, err = process.communicate(timeout=DEADLINE)
-    assert (process.returncode, err) == (0, "")
-    assert "SUCCESS" in out
-
-
-def test_a_run_is_aborted_by_its_job_or_its_id(shell: Shell) -> None:
-    run_id = shell("job", "run", "tune", "--json").json["id"]
-    assert shell("job", "run", "tune").code == 4
-    assert shell("job", "abort", "tune", "--json").json["state"] == "ABORTED"
-    again = shell("job", "abort", run_id)
-    assert again.code == 0
-    assert "over already" in again.out
-    unknown = shell("job", "abort", "tnue")
-    assert (unknown.code, "did you mean 'tune'?" in unknown.err) == (6, True)
-
-
-def test_an_unknown_argument_of_a_job_exits_2(shell: Shell) -> None:
-    assert shell("job", "run", "tune", "--arg", "bnads=1").code == 2
-    assert shell("job", "run", "tune", "--arg", "bands").code == 2
-
-
-def test_logs_show_level_and_time_and_can_be_narrowed(shell: Shell, served: Served) -> None:
-    now = time.time()
-    lines = [
-        LogLine(now - 7200, "INFO", "pump", "old"),
-        LogLine(now - 60, "ERROR", "pump", "traceback:\n  here"),
-    ]
-    served.call(lambda: served.control.lines["pump"].extend(lines))
-    assert "old" in shell("logs", "pump").out
-    recent = shell("logs", "pump", "--since", "1h")
-    assert "old" not in recent.out
-    assert "traceback:\n  here" in recent.out
-    assert [
-        json.loads(line)["text"]
-        for line in shell("logs", "pump", "--level", "error", "--json").out.splitlines()
-    ] == ["traceback:\n  here"]
-    assert shell("logs", "pump", "--since", "yesterday").code == 2
-    assert "up" in shell("logs", "HOST").out
-
-
-def test_logs_of_a_job_are_those_of_its_latest_run(shell: Shell) -> None:
-    shell("job", "run", "tune", "--wait", "--arg", "outcome=SUCCESS")
-    assert "tuning" in shell("logs", "tune").out
-    assert "tuning" in shell("logs", "tune-1", "-f").out
-
-
-def test_following_a_log_goes_on_until_interrupted(shell: Shell, served: Served) -> None:
-    served.call(lambda: served.control.lines["pump"].append(LogLine(time.time(), "INFO", "pump", "before")))
-    process = shell.popen("logs", "pump", "-f")
-    assert process.stdout is not None
-    assert process.stdout.readline().rstrip().endswith("before")
-    _eventually(lambda: bool(served.control.listeners))
-    served.call(
-        lambda: served.control.write_log("pump", LogLine(time.time(), "WARNING", "pump", "µ-metal warm"))
-    )
-    assert process.stdout.readline().rstrip().endswith("WARNING  pump: µ-metal warm")
-    _interrupted(process)
-
-
-def test_watch_ends_cleanly_when_interrupted(shell: Shell) -> None:
-    process = shell.popen("watch", "--json", "--period", "0.1")
-    assert process.stdout is not None
-    first, second = (json.loads(process.stdout.readline()) for _ in range(2))
-    assert first["host"]["prefix"] == second["host"]["prefix"] == "TEST"
-    assert len(first["instances"]) == 4
-    _interrupted(process)
-
-
-def test_watch_fills_a_terminal_and_gives_it_back(shell: Shell) -> None:
-    leader, follower = pty.openpty()
-    env = {"TERM": "xterm-256color", "COLUMNS": "60", "LINES": "20"}
-    process = shell.popen(
-        "watch", "--period", "0.1", stdin=follower, stdout=follower, stderr=follower, env=env
-    )
-    os.close(follower)
-    try:
-        shown = b""
-        while b"broken" not in shown:
-            assert select.select([leader], [], [], DEADLINE)[0]
-            shown += os.read(leader, 65536)
-        process.send_signal(signal.SIGINT)
-        rest = _read_all(leader, process)
-    finally:
-        os.close(leader)
-    assert process.wait(DEADLINE) == 0
-    assert "\x1b[?1049l" in rest
-    assert "Traceback" not in rest
-
-
-def test_a_reader_that_has_gone_is_no_traceback(shell: Shell, served: Served) -> None:
-    lines = [LogLine(time.time(), "INFO", "pump", "x" * 200) for _ in range(900)]
-    served.call(lambda: served.control.lines["pump"].extend(lines))
-    for arguments in (["logs", "pump"], ["list"], ["pv", "list", "--json"]):
-        process = shell.popen(*arguments)
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-        process.stderr.close()
-        assert process.wait(DEADLINE) == 1
 
 
 def test_a_locale_without_unicode_is_no_obstacle(shell: Shell, served: Served) -> None:

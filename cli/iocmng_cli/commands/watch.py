@@ -65,14 +65,19 @@ def _live(client: Client, period: float) -> None:
     console = stdout()
     # The first look decides whether there is a host at all; later a lost one is waited for.
     shown = _screen(client.host(), list(client.list()), console.width, console.height)
-    with Live(shown, console=console, screen=True, auto_refresh=False) as live:
+    live = Live(shown, console=console, screen=True, auto_refresh=False)
+    try:
+        live.start(refresh=True)
         while True:
+            time.sleep(period)
             try:
                 shown = _screen(client.host(), list(client.list()), console.width, console.height)
             except NoHost as error:
                 shown = _lost(error)
             live.update(shown, refresh=True)
-            time.sleep(period)
+    finally:
+        # Also when Ctrl-C came during the start, which Live itself does not undo.
+        live.stop()
 
 
 def summary(view: HostView) -> str:
