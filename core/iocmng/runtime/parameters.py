@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,9 +39,11 @@ def build(cls: type, values: Mapping[str, Any], *, owner: str) -> Any:
         BadInput: The model refuses; the text names each parameter with its value and what is wrong.
     """
     model = model_of(cls)
+    # A copy of their own: instances of one config share its values, and a plugin may change a list in place.
+    own = copy.deepcopy(dict(values))
     if model is None:
-        return dict(values)
-    given = {key: value for key, value in values.items() if key in model.model_fields or key not in RESERVED}
+        return own
+    given = {key: value for key, value in own.items() if key in model.model_fields or key not in RESERVED}
     try:
         return model(**given)
     except ValidationError as error:
