@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from iocmng.api import metrics, models
 from iocmng.api.gate import caller
-from iocmng.api.guard import AdminRoute, PublicRoute, ViewerRoute, router
+from iocmng.api.guard import AdminRoute, PublicRoute, ViewerRoute, answer, router
 from iocmng.api.replies import listing, reply
 from iocmng.api.streams import Streams
 from iocmng.api.tokens import TokenStore
@@ -55,16 +54,20 @@ class Hosting:
         """Public, reading, administering."""
         public = router(PublicRoute, tag="host")
         public.add_api_route(
-            "/health", self._health, response_model=models.Health, operation_id="health", summary="How it is"
+            "/health",
+            self._health,
+            openapi_extra=answer(models.Health),
+            operation_id="health",
+            summary="How it is",
         )
         reading = router(ViewerRoute, tag="host")
         reading.add_api_route(
-            "/host", self._host, response_model=HostView, operation_id="host", summary="The host"
+            "/host", self._host, openapi_extra=answer(HostView), operation_id="host", summary="The host"
         )
         reading.add_api_route(
             "/config",
             self._config,
-            response_model=dict[str, Any],
+            openapi_extra=answer(),
             operation_id="config",
             summary="Settings in force with their origin, without secrets",
         )
@@ -73,14 +76,14 @@ class Hosting:
             "/rescan",
             self._rescan,
             methods=["POST"],
-            response_model=dict[str, Any],
+            openapi_extra=answer(),
             operation_id="rescan",
             summary="Look for plugins again",
         )
         admin.add_api_route(
             "/tokens",
             self._list_tokens,
-            response_model=models.Tokens,
+            openapi_extra=answer(models.Tokens),
             operation_id="tokens_list",
             summary="Tokens, without their secrets",
         )
@@ -89,7 +92,7 @@ class Hosting:
             self._create_token,
             methods=["POST"],
             status_code=201,
-            response_model=NewToken,
+            openapi_extra=answer(NewToken),
             operation_id="tokens_create",
             summary="Make a token; its secret is shown this once",
         )
@@ -97,7 +100,7 @@ class Hosting:
             "/tokens/{name}",
             self._revoke_token,
             methods=["DELETE"],
-            response_model=models.Done,
+            openapi_extra=answer(models.Done),
             operation_id="tokens_revoke",
             summary="Forget a created token",
         )

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from iocmng.api import models, seed
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
 from iocmng.api.lookup import Wait, instance_name, of_kind, settled
 from iocmng.api.problems import ProblemRaised, of_error
 from iocmng.api.replies import listing, reply
@@ -43,26 +43,30 @@ class Instances:
         prefix, named = f"/{self._collection}", f"{self._collection}_"
         reading = router(ViewerRoute, prefix, self._collection)
         reading.add_api_route(
-            "", self._all, response_model=models.Listing, operation_id=f"{named}list", summary="List them"
+            "",
+            self._all,
+            openapi_extra=answer(models.Listing),
+            operation_id=f"{named}list",
+            summary="List them",
         )
         reading.add_api_route(
             "/{name}",
             self._one,
-            response_model=models.EntryDetail,
+            openapi_extra=answer(models.EntryDetail),
             operation_id=f"{named}get",
             summary="One of them",
         )
         reading.add_api_route(
             "/{name}/startup",
             self._startup,
-            response_model=models.Startup,
+            openapi_extra=answer(models.Startup),
             operation_id=f"{named}startup",
             summary="How it starts and what it serves",
         )
         reading.add_api_route(
             "/{name}/schema",
             self._schema,
-            response_model=dict[str, Any],
+            openapi_extra=answer(),
             operation_id=f"{named}schema",
             summary="JSON Schema of its parameters, and of a job's arguments",
         )
@@ -72,7 +76,7 @@ class Instances:
                 f"/{{name}}/{verb.value}",
                 self._acting(verb),
                 methods=["POST"],
-                response_model=models.Acted,
+                openapi_extra=answer(models.Acted),
                 operation_id=f"{named}{verb.value}",
                 summary=f"{verb.value.capitalize()} it",
             )
@@ -81,7 +85,7 @@ class Instances:
                 f"/{{name}}/{word}",
                 self._enabling(enabled),
                 methods=["POST"],
-                response_model=models.Acted,
+                openapi_extra=answer(models.Acted),
                 operation_id=f"{named}{word}",
                 summary="Start it at boot" if enabled else "Stop it, and do not start it at boot",
             )
@@ -89,7 +93,7 @@ class Instances:
             "/{name}/parameters",
             self._set_parameters,
             methods=["PATCH"],
-            response_model=models.EntryDetail,
+            openapi_extra=answer(models.EntryDetail),
             operation_id=f"{named}set",
             summary="Set parameters, all or none",
         )

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from iocmng.api import events, models
-from iocmng.api.guard import ViewerRoute, router
+from iocmng.api.guard import ViewerRoute, answer, router
 from iocmng.api.instances import COLLECTIONS
 from iocmng.api.lookup import HOST, level_name, of_kind
 from iocmng.api.replies import listing
@@ -50,7 +50,7 @@ class Logs:
             reading.add_api_route(
                 f"/{collection}/{{name}}/log",
                 self._log_of(COLLECTIONS[collection]),
-                response_model=models.Lines,
+                openapi_extra=answer(models.Lines),
                 operation_id=f"{collection}_log",
                 tags=[collection],
                 summary="Its log, `HOST` for the host's own; with `follow` as server-sent events",

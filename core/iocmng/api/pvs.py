@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from iocmng.api import models
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
 from iocmng.api.lookup import pv_name
 from iocmng.api.replies import listing, reply
 from iocmng.api.streams import Streams, message
@@ -35,7 +35,11 @@ class Pvs:
         """Reading, and operating."""
         reading = router(ViewerRoute, "/host", "host")
         reading.add_api_route(
-            "/pvs", self._all, response_model=models.Pvs, operation_id="pvs_list", summary="PVs of the host"
+            "/pvs",
+            self._all,
+            openapi_extra=answer(models.Pvs),
+            operation_id="pvs_list",
+            summary="PVs of the host",
         )
         reading.add_api_route(
             "/monitor",
@@ -47,7 +51,7 @@ class Pvs:
         reading.add_api_route(
             "/pvs/{pv}",
             self._one,
-            response_model=PvView,
+            openapi_extra=answer(PvView),
             operation_id="pvs_get",
             summary="One PV, by full name or INSTANCE:PORT",
         )
@@ -56,7 +60,7 @@ class Pvs:
             "/pvs/{pv}",
             self._put,
             methods=["PUT"],
-            response_model=PvView,
+            openapi_extra=answer(PvView),
             operation_id="pvs_put",
             summary="Write a writable PV",
         )

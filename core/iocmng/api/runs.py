@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from iocmng.api import models
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
 from iocmng.api.instances import acted
 from iocmng.api.lookup import LONGEST_WAIT, Wait, of_kind, run_id
 from iocmng.api.replies import listing, reply
@@ -35,17 +35,21 @@ class Runs:
         reading.add_api_route(
             "/jobs/{name}/runs",
             self._of_job,
-            response_model=models.Runs,
+            openapi_extra=answer(models.Runs),
             operation_id="jobs_runs",
             summary="Runs of a job, newest first",
         )
         reading.add_api_route(
-            "/runs/{run}", self._one, response_model=RunView, operation_id="runs_get", summary="One run"
+            "/runs/{run}",
+            self._one,
+            openapi_extra=answer(RunView),
+            operation_id="runs_get",
+            summary="One run",
         )
         reading.add_api_route(
             "/runs/{run}/log",
             self._log,
-            response_model=models.Lines,
+            openapi_extra=answer(models.Lines),
             operation_id="runs_log",
             summary="Its log",
         )
@@ -55,7 +59,7 @@ class Runs:
             self._start,
             methods=["POST"],
             status_code=202,
-            response_model=RunView,
+            openapi_extra=answer(RunView),
             operation_id="jobs_start_run",
             summary="Start a run",
         )
@@ -63,7 +67,7 @@ class Runs:
             "/runs/{run}/abort",
             self._abort,
             methods=["POST"],
-            response_model=RunView,
+            openapi_extra=answer(RunView),
             operation_id="runs_abort",
             summary="Ask it to end; idempotent",
         )
@@ -71,7 +75,7 @@ class Runs:
             "/jobs/{name}/run",
             self._run_job,
             methods=["POST"],
-            response_model=models.JobRan,
+            openapi_extra=answer(models.JobRan),
             operation_id="jobs_run",
             summary="Run a job and wait for its result",
         )
@@ -79,7 +83,7 @@ class Runs:
             "/tasks/{name}/run",
             self._run_task,
             methods=["POST"],
-            response_model=models.Acted,
+            openapi_extra=answer(models.Acted),
             operation_id="tasks_run",
             summary="Run a triggered task once",
         )
@@ -87,7 +91,7 @@ class Runs:
             "/plugins/{name}/run",
             self._run,
             methods=["POST"],
-            response_model=models.JobRan | models.Acted,
+            openapi_extra=answer(models.JobRan, models.Acted),
             operation_id="plugins_run",
             summary="Run a job and wait for its result, or a triggered task once",
         )
