@@ -18,8 +18,8 @@ ANSWER_KEY = "x-answer"
 def answer(*models: type) -> dict[str, Any]:
     """What a route answers with, for the OpenAPI document: one of `models`, any object without them.
 
-    FastAPI's own `response_model` would build validators at every start, a third of a second in all, and nothing
-    uses them: answers are made by `to_plain`.
+    FastAPI's own `response_model` would build validators at every start, a third of a second in all, that
+    nothing uses: answers are made by `to_plain`.
     """
     return {ANSWER_KEY: [model.__name__ for model in models]}
 
