@@ -26,7 +26,16 @@ _HOMES = {
     "pv_client": "iocmng.links.pv_client",
 }
 
-__all__ = ["DeclarativeTask", "JobBase", "JobResult", "ParameterModel", "Reading", "TaskBase", "__version__", "run_ioc"]
+__all__ = [
+    "DeclarativeTask",
+    "JobBase",
+    "JobResult",
+    "ParameterModel",
+    "Reading",
+    "TaskBase",
+    "__version__",
+    "run_ioc",
+]
 
 
 def __getattr__(name: str) -> Any:

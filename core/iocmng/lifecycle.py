@@ -134,6 +134,4 @@ def next_state(state: State, trigger: Trigger, *, name: str = "instance") -> Sta
         return TABLE[state, trigger]
     except KeyError:
         verbs = ", ".join(allowed(state)) or "nothing"
-        raise Refused(
-            f"{name}: cannot {trigger} while {state.name}", hint=f"allowed now: {verbs}"
-        ) from None
+        raise Refused(f"{name}: cannot {trigger} while {state.name}", hint=f"allowed now: {verbs}") from None

@@ -13,8 +13,8 @@ import threading
 import time
 from typing import Any
 
-import epicscorelibs.path.pyepics  # noqa: F401 - one libca for both clients
 import epics
+import epicscorelibs.path.pyepics  # noqa: F401 - one libca for both clients
 from p4p.client.thread import Context, Disconnected
 
 said: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -23,7 +23,14 @@ said: queue.Queue[dict[str, Any] | None] = queue.Queue()
 def tell(provider: str, name: str, value: Any, severity: int | None, stamp: float | None) -> None:
     plain = value.tolist() if hasattr(value, "tolist") else value
     said.put(
-        {"provider": provider, "name": name, "value": plain, "severity": severity, "stamp": stamp, "seen": time.time()}
+        {
+            "provider": provider,
+            "name": name,
+            "value": plain,
+            "severity": severity,
+            "stamp": stamp,
+            "seen": time.time(),
+        }
     )
 
 

@@ -27,7 +27,9 @@ class Watch:
     def of(self, name: str, provider: str | None = None) -> list[dict[str, Any]]:
         """Events of one PV, oldest first."""
         return [
-            event for event in list(self.events) if event["name"] == name and provider in (None, event["provider"])
+            event
+            for event in list(self.events)
+            if event["name"] == name and provider in (None, event["provider"])
         ]
 
     def until(self, seen: Callable[[], bool], what: str, deadline: float = 40.0) -> None:

@@ -98,10 +98,8 @@ def view(client: Client, name: str) -> InstanceView:
     return detail.view
 
 
-def test_all_five_serve_and_update_their_pvs(
-    watched_host: tuple[RunningHost, Watch], client: Client
-) -> None:
-    host, watch = watched_host
+def test_all_five_serve_and_update_their_pvs(watched_host: tuple[RunningHost, Watch], client: Client) -> None:
+    _, watch = watched_host
     assert [one.name for one in client.list()] == list(NAMES)
     for name in NAMES:
         pv = f"{PREFIX}:{name.upper()}:COUNT"

@@ -35,7 +35,11 @@ class House:
     def __init__(self, **supervision: dict[str, Any]) -> None:
         specs = [
             describe_subject(
-                Plain, Kind.TASK, {"parameters": {"delay": 0.0, **keys.pop("parameters", {})}, "supervision": keys}, None, name
+                Plain,
+                Kind.TASK,
+                {"parameters": {"delay": 0.0, **keys.pop("parameters", {})}, "supervision": keys},
+                None,
+                name,
             )
             for name, keys in supervision.items()
         ]

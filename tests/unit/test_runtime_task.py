@@ -469,7 +469,9 @@ def test_refused_verbs_say_what_is_allowed() -> None:
 @pytest.mark.parametrize("state", [State.RUN, State.PAUSED, State.END, State.ERROR, State.BACKOFF])
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_does_in_every_state_what_the_table_says(state: State, verb: Trigger) -> None:
-    with run_task(Counting, config(restart="no" if state is State.ERROR else "on-failure", restart_sec=50.0)) as task:
+    with run_task(
+        Counting, config(restart="no" if state is State.ERROR else "on-failure", restart_sec=50.0)
+    ) as task:
         if state in (State.ERROR, State.BACKOFF):
             task.put("FAIL", True)
             task.step(1.0)

@@ -185,7 +185,7 @@ class Author(Generic[C]):
 def make(cls: type[A], context: Context) -> A:
     """Make an author's object with its context bound before its constructor runs.
 
-    A constructor of its own may ask for what iocmng 2.x handed over (`name`, `parameters`, `beamline_config`, …) by name.
+    A constructor of its own may ask by name for what iocmng 2.x handed over (`name`, `parameters`, …).
     """
     author = cls.__new__(cls)
     author._context = context

@@ -50,7 +50,9 @@ class Admin:
 
     def import_soon(self) -> None:
         """Import what serving needs, beside whatever waits next."""
-        self._importing = threading.Thread(target=import_module, args=("iocmng.api.server",), name="iocmng-import")
+        self._importing = threading.Thread(
+            target=import_module, args=("iocmng.api.server",), name="iocmng-import"
+        )
         self._importing.start()
 
     async def start(self, control: HostControl) -> None:

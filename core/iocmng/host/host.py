@@ -122,7 +122,8 @@ class Host:
             except IocmngError as error:
                 self._complain(f"{candidate.spec.name}: {error}")
         self._panel = HostPanel(
-            {name: self._records.record(spec.name) for name, spec in self._host_records.items()}, self._started
+            {name: self._records.record(spec.name) for name, spec in self._host_records.items()},
+            self._started,
         )
 
     def _load(self, candidate: Candidate) -> None:
@@ -157,7 +158,9 @@ class Host:
         self._environment.events.subscribe(self._on_event)
 
     def _first_readonly(self) -> RecordSpec | None:
-        return next((record for _, spec in self._made for record in spec.records if not record.writable), None)
+        return next(
+            (record for _, spec in self._made for record in spec.records if not record.writable), None
+        )
 
     def _instance(self, candidate: Candidate, spec: InstanceSpec) -> Instance:
         instance: Instance
@@ -182,7 +185,9 @@ class Host:
             for instance in self.supervisor:
                 self._autosave.watch(instance.name, instance.spec.records, self._read)
             self._autosave.start()
-        self._enter(HostState.SAFE_MODE if self.plan.safe_mode else HostState.RUN, self.plan.safe_mode or "ready")
+        self._enter(
+            HostState.SAFE_MODE if self.plan.safe_mode else HostState.RUN, self.plan.safe_mode or "ready"
+        )
         self._show_constants()
         self.service = HostService(
             self.supervisor,

@@ -30,7 +30,9 @@ def changed_values(
         BadInput: Names every parameter that is unknown or does not fit.
     """
     model = model_of(instance.cls) if instance.cls else None
-    known = {*instance.spec.parameters, *SETTABLE, *(model.model_fields if model else ())} - (RESERVED - SETTABLE)
+    known = {*instance.spec.parameters, *SETTABLE, *(model.model_fields if model else ())} - (
+        RESERVED - SETTABLE
+    )
     problems = []
     for key, value in changes.items():
         if key not in known:
@@ -52,7 +54,7 @@ def changed_values(
             built = build(instance.cls, plain, owner=instance.name)
         except ValidationError as error:
             raise BadInput(explain(error), code="parameters") from error
-        live = {key: built for key in live_names(instance.cls) & changes.keys()}
+        live = dict.fromkeys(live_names(instance.cls) & changes.keys(), built)
     return values, live
 
 
@@ -83,7 +85,11 @@ def parameter_views(instance: Instance) -> tuple[ParameterView, ...]:
         views.append(
             ParameterView(
                 name=name,
-                value=given.value if given else field.get_default(call_default_factory=True) if field else None,
+                value=given.value
+                if given
+                else field.get_default(call_default_factory=True)
+                if field
+                else None,
                 origin=given.origin if given else "default",
                 description=(field.description or "") if field else "",
                 live=name in live,
@@ -105,7 +111,9 @@ def schema_of(instance: Instance) -> dict[str, Any]:
             if name not in RESERVED - SETTABLE
         }
         schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    arguments = {port.name: _port_schema(port) for port in instance.spec.ports if port.direction is Direction.INPUT}
+    arguments = {
+        port.name: _port_schema(port) for port in instance.spec.ports if port.direction is Direction.INPUT
+    }
     return {**schema, "arguments": {"type": "object", "properties": arguments, "additionalProperties": False}}
 
 

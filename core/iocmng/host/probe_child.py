@@ -79,18 +79,19 @@ class Server:
         while self._open or self._forks or self._waiting:
             while self._waiting and len(self._forks) < AT_ONCE:
                 self._fork(self._waiting.popleft())
-            pause = min((fork.deadline - time.monotonic() for fork in self._forks), default=None)
-            for key, _ in self._selector.select(None if pause is None else max(0.0, pause)):
+            due = min((fork.deadline for fork in self._forks if not fork.overdue), default=None)
+            pause = None if due is None else max(0.0, due - time.monotonic())
+            for key, _ in self._selector.select(pause):
                 if key.data is None:
                     self._receive()
                 elif key.fd == key.data.watch:
                     self._end(key.data)
                 elif key.fd in self._selector.get_map():
                     self._drain(key.data, key.fd)
-            for fork in [fork for fork in self._forks if fork.deadline <= time.monotonic()]:
-                fork.overdue = True
-                fork.deadline = float("inf")
-                _kill_group(fork.pid)
+            for fork in self._forks:
+                if not fork.overdue and fork.deadline <= time.monotonic():
+                    fork.overdue = True
+                    _kill_group(fork.pid)
 
     def _receive(self) -> None:
         data = os.read(self._requests, 65_536)

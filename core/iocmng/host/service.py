@@ -37,6 +37,7 @@ from iocmng.wire import (
     RunView,
 )
 
+
 class HostService:
     """Implements HostControl."""
 
@@ -105,7 +106,11 @@ class HostService:
         if enabled and self._desired.of(name).intent is Intent.STOPPED:
             self._desired.set_intent(name, None)
         self.events.publish(
-            EventKind.AUDIT, instance=name, text="enable" if enabled else "disable", data={"enabled": enabled}, actor=actor
+            EventKind.AUDIT,
+            instance=name,
+            text="enable" if enabled else "disable",
+            data={"enabled": enabled},
+            actor=actor,
         )
         return instance.view()
 
@@ -155,7 +160,9 @@ class HostService:
                 instance.pending.add(key)
         after = instance.plain_values()
         text = ", ".join(f"{key}: {before.get(key)!r} -> {after.get(key)!r}" for key in changes)
-        self.events.publish(EventKind.PARAMETER, instance=name, text=text, data={"names": list(changes)}, actor=actor)
+        self.events.publish(
+            EventKind.PARAMETER, instance=name, text=text, data={"names": list(changes)}, actor=actor
+        )
         return self.instance(name)
 
     def schema(self, name: str) -> Mapping[str, Any]:
@@ -233,7 +240,9 @@ class HostService:
         """Run a triggered task once, as its RUN PV does."""
         instance = self._supervisor.get(name)
         if not isinstance(instance, TaskInstance) or "RUN" not in instance.spec.defaults:
-            raise Refused(f"{name} is not a triggered task", hint="start it, or run a job with: iocmng job run")
+            raise Refused(
+                f"{name} is not a triggered task", hint="start it, or run a job with: iocmng job run"
+            )
         instance.trigger(None, actor)
         self.events.publish(EventKind.AUDIT, instance=name, text="run", actor=actor)
         return instance.view()
@@ -261,7 +270,10 @@ class HostService:
         """Write one of this host's writable PVs as a client would."""
         spec = self._pv_spec(name)
         if not spec.writable:
-            raise Refused(f"{spec.name} is read-only", hint="only inputs and the default PVs for operators can be written")
+            raise Refused(
+                f"{spec.name} is read-only",
+                hint="only inputs and the default PVs for operators can be written",
+            )
         try:
             fitting = _clamped(spec, convert(spec, value))
         except (TypeError, ValueError) as error:
@@ -282,7 +294,9 @@ class HostService:
 def _settled(instance: Instance) -> bool:
     if isinstance(instance, TaskInstance):
         return instance.settled()
-    return not (isinstance(instance, JobInstance) and instance.current is not None and instance.current.leaving)
+    return not (
+        isinstance(instance, JobInstance) and instance.current is not None and instance.current.leaving
+    )
 
 
 def _clamped(spec: RecordSpec, value: Value) -> Value:

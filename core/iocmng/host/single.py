@@ -68,7 +68,9 @@ def run_ioc(
     if pvout is not None:
         target = Path(pvout)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("".join(f"{record.name}\n" for record in sorted(spec.records, key=lambda one: one.name)))
+        target.write_text(
+            "".join(f"{record.name}\n" for record in sorted(spec.records, key=lambda one: one.name))
+        )
     logs = LogBook(RealClock(), level=log_level, console=sys.stderr)
     logs.install()
     try:
@@ -87,7 +89,9 @@ def _describe(
 
     kind = getattr(cls, "_iocmng_kind", None)
     if kind not in (Kind.TASK, Kind.JOB):
-        raise BadInput(f"{cls.__name__} is neither a TaskBase nor a JobBase", hint="from iocmng import TaskBase")
+        raise BadInput(
+            f"{cls.__name__} is neither a TaskBase nor a JobBase", hint="from iocmng import TaskBase"
+        )
     found = Path(config) if config is not None else _config_of(cls, name)
     loaded = load_config(found, lenient=True) if found else parse_config("{}", "", lenient=True)
     findings, spec = list(loaded.findings), None
@@ -142,7 +146,11 @@ async def _serve(spec: InstanceSpec, cls: type, state: Path, logs: LogBook) -> i
 
     def watch(event: Event) -> None:
         after = event.data.get("after")
-        if event.kind is EventKind.STATE and after in (State.ERROR.name, JobState.FAILED.name, JobState.TIMEOUT.name):
+        if event.kind is EventKind.STATE and after in (
+            State.ERROR.name,
+            JobState.FAILED.name,
+            JobState.TIMEOUT.name,
+        ):
             failed.append(event.text)
             if spec.kind is Kind.TASK:
                 loop.call_soon_threadsafe(host.end)
@@ -168,7 +176,9 @@ def find_class(module: str, class_name: str | None) -> type:
     try:
         loaded = import_module(module.removesuffix(".py"))
     except ImportError as error:
-        raise BadInput(f"module {module!r} cannot be imported: {error}", hint="run it in the plugin's directory") from error
+        raise BadInput(
+            f"module {module!r} cannot be imported: {error}", hint="run it in the plugin's directory"
+        ) from error
     own = {
         key: value
         for key, value in vars(loaded).items()
@@ -181,7 +191,8 @@ def find_class(module: str, class_name: str | None) -> type:
         return cls
     if len(own) != 1:
         raise BadInput(
-            f"{module} defines {len(own)} tasks and jobs{': ' + ', '.join(own) if own else ''}", hint="name one with -c"
+            f"{module} defines {len(own)} tasks and jobs{': ' + ', '.join(own) if own else ''}",
+            hint="name one with -c",
         )
     return next(iter(own.values()))
 
@@ -195,14 +206,27 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, help="its config; default: the one beside the module")
     parser.add_argument("--prefix", help="first part of the PV names")
     parser.add_argument("--name", help="name of the instance; default: the class's")
-    parser.add_argument("--pva", default="true", choices=["true", "false"], help="provider of links without a scheme")
     parser.add_argument(
-        "--log-level", default="INFO", type=str.upper, choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="least level shown"
+        "--pva", default="true", choices=["true", "false"], help="provider of links without a scheme"
+    )
+    parser.add_argument(
+        "--log-level",
+        default="INFO",
+        type=str.upper,
+        choices=["DEBUG", "INFO", "WARNING", "ERROR"],
+        help="least level shown",
     )
     parser.add_argument("--pvout", type=Path, help="file to write the PV names to, one a line")
-    parser.add_argument("--flat", action="store_true", help="PVs without the instance's segment, as iocmng 2 served them")
     parser.add_argument(
-        "-p", "--param", action="append", default=[], metavar="KEY=VALUE", help="a parameter; may be given several times"
+        "--flat", action="store_true", help="PVs without the instance's segment, as iocmng 2 served them"
+    )
+    parser.add_argument(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter; may be given several times",
     )
     return parser
 

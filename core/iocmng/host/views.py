@@ -54,7 +54,8 @@ def task_detail(
         view=instance.view(),
         parameters=parameters,
         ports=tuple(
-            PortView(name=port.name, direction=port.direction.value, pv=show(port.record)) for port in spec.ports
+            PortView(name=port.name, direction=port.direction.value, pv=show(port.record))
+            for port in spec.ports
         ),
         defaults=tuple(show(record) for record in spec.defaults.values()),
         supervision=asdict(spec.supervision),

@@ -1,4 +1,4 @@
-"""The one queue of calls and timers that the supervising thread works off; everything that changes states goes through it."""
+"""The queue of calls and timers that the supervising thread works off; whatever changes a state goes through it."""
 
 from __future__ import annotations
 

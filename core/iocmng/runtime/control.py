@@ -1,4 +1,4 @@
-"""What the admin endpoint may ask of the host: one Protocol between `api` and `host`; all calls on the loop's thread."""
+"""What the admin endpoint may ask of the host: one Protocol between `api` and `host`, used on the loop's thread."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ class HostControl(Protocol):
     def metrics(self) -> Sequence[MetricsView]:
         """Numbers of all instances as they were last collected; never calls authors' code."""
 
-    def log(self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000) -> Sequence[LogLine]:
+    def log(
+        self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000
+    ) -> Sequence[LogLine]:
         """Lines of an instance's log, oldest first. `HOST` names the host's own."""
 
     def follow_log(self, name: str, *, level: str = "DEBUG") -> AsyncIterator[LogLine]:

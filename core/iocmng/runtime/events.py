@@ -17,7 +17,7 @@ KEPT = 10_000
 
 
 class EventBus:
-    """Publishes from any thread to subscribers, who are called in order on the publishing thread and must only enqueue."""
+    """Publishes from any thread; subscribers are called in order on the publishing thread and must only enqueue."""
 
     def __init__(self, clock: Clock, kept: int = KEPT) -> None:
         self._clock = clock
@@ -35,7 +35,7 @@ class EventBus:
         data: Mapping[str, Any] | None = None,
         actor: Actor | None = None,
     ) -> Event:
-        """Make an event of it and hand it to every subscriber; one that raises is logged and costs the others nothing."""
+        """Hand an event to every subscriber; one that raises is logged and costs the others nothing."""
         with self._lock:
             self._last += 1
             event = Event(self._last, self._clock.time(), kind, instance, text, data or {}, actor or Actor())

@@ -75,15 +75,11 @@ class Instance:
     def record_change(self, before: IntEnum, after: IntEnum, reason: str, actor: Actor) -> None:
         """Keep and publish a change of state."""
         when = self.env.clock.time()
-        change = StateChange(
-            time=when, before=before.name, after=after.name, reason=reason, actor=str(actor)
-        )
+        change = StateChange(time=when, before=before.name, after=after.name, reason=reason, actor=str(actor))
         self.history.append(change)
         self.logger.info("%s -> %s%s", before.name, after.name, f": {reason}" if reason else "")
         data = {"before": before.name, "after": after.name, "reason": reason}
-        self.env.events.publish(
-            EventKind.STATE, instance=self.name, text=reason, data=data, actor=actor
-        )
+        self.env.events.publish(EventKind.STATE, instance=self.name, text=reason, data=data, actor=actor)
         self.changed(self)
 
     def note_error(self, reason: str, trace: str = "") -> None:

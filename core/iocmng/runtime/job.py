@@ -21,7 +21,6 @@ from iocmng.values import Value
 from iocmng.wire import Actor, EventKind, Finding, InstanceView, LogLine, RunView
 
 
-
 class _RunLog(logging.Handler):
     """Copies what the job logs into the log of its present run."""
 
@@ -87,7 +86,8 @@ class JobInstance(Instance):
                 self._enter(JobState.IDLE, "reset", actor)
         else:
             raise Refused(
-                f"{self.name} is a job: cannot {verb} it", hint=f"iocmng job run {self.name}; allowed: stop, reset"
+                f"{self.name} is a job: cannot {verb} it",
+                hint=f"iocmng job run {self.name}; allowed: stop, reset",
             )
 
     def checked(self, arguments: Mapping[str, Any]) -> dict[str, Value]:
@@ -125,7 +125,10 @@ class JobInstance(Instance):
         if not self.enabled:
             raise Refused(f"{self.name} is disabled", hint=f"iocmng enable {self.name}")
         if self.current is not None:
-            raise Refused(f"{self.name} is busy with run {self.current.run.id}", hint=f"wait, or iocmng job abort {self.name}")
+            raise Refused(
+                f"{self.name} is busy with run {self.current.run.id}",
+                hint=f"wait, or iocmng job abort {self.name}",
+            )
         complete = self.checked(arguments)
         now = self.env.clock.time()
         run = Run(new_run_id(now), self.name, complete, now, actor)
@@ -269,5 +272,8 @@ class JobInstance(Instance):
     def view(self) -> InstanceView:
         """One line of the list."""
         return InstanceView(
-            **self.common_view(), state=self.state.name, busy=self.current is not None, cycles=self.runs_started
+            **self.common_view(),
+            state=self.state.name,
+            busy=self.current is not None,
+            cycles=self.runs_started,
         )

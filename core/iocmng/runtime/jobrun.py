@@ -54,7 +54,9 @@ class JobRunContext(PortAccess):
     def sleep(self, seconds: float) -> bool:
         """Wait; False as soon as it is time to leave."""
         if self._run.authors.owns_this_thread():
-            raise RuntimeError("self.sleep() in async code would hold up every async task: await self.asleep() instead")
+            raise RuntimeError(
+                "self.sleep() in async code would hold up every async task: await self.asleep() instead"
+            )
         return self._run.sleep(seconds)
 
     async def asleep(self, seconds: float) -> bool:

@@ -83,7 +83,7 @@ class Outputs:
         return {name: record.read() for name, (_, record) in self._ports.items()}
 
     def begin(self, token: object) -> None:
-        """A new run starts: forget the last one's writes, take writes of `token` only, declared values count as written."""
+        """A new run starts: only its writes (`token`) count from now on, besides declared values."""
         with self._lock:
             self._writer = token
             now = self._clock.time()
@@ -144,7 +144,7 @@ class Outputs:
         with self._lock:
             self._valid = True
             for name, written in self._written.items():
-                port, record = self._ports[name]
+                _, record = self._ports[name]
                 record.publish(
                     written.value, written.severity, written.status, written.reason, written.timestamp
                 )

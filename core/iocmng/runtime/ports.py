@@ -19,14 +19,14 @@ Undo = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A client wrote a record: full PV name, value as the record holds it, who; `complete` ends a put with callback.
+    """A client wrote a record: full PV name, value as it holds it, who; `complete` ends a put with callback.
 
-    `complete` may be called from any thread, more than once, and does nothing for records without `completes`; it takes
-    such a record back to 0.
+    `complete` may be called from any thread, more than once. A record with `completes` goes back to 0 then;
+    for others it does nothing.
 
     Attributes:
         ahead: Puts to the same record that were running or waiting when this one arrived.
-        ignored: A plain put that came while another had not been completed: it changes nothing and is told only to be counted.
+        ignored: A plain put that came while another had not been completed: it changes nothing, and is only told.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Record(Protocol):
     ) -> None:
         """Write value, quality and time of a record that clients may not write, in one step seen by clients.
 
-        The value must already have passed `iocmng.spec.convert`. `timestamp` is seconds since 1970-01-01 UTC, None for now.
+        The value must have passed `iocmng.spec.convert`. `timestamp` is seconds since 1970-01-01 UTC, None for now.
         Any thread; one writer at a time per record.
         """
 
@@ -109,7 +109,7 @@ class RecordPort(Protocol):
         """
 
     def on_put(self, name: str, handler: Callable[[Put], None]) -> Undo:
-        """Call `handler` for each client put to a writable record, in order, on the loop's thread; it must only enqueue."""
+        """Call `handler` for each client put to a writable record, in order, on the loop's thread; it only enqueues."""
 
     def on_trace(self, handler: Callable[[Trace], None]) -> Undo:
         """Call `handler` on the loop's thread for every client put to any record, for the audit."""

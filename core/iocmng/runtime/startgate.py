@@ -1,4 +1,4 @@
-"""Lets few instances at a time load and initialize: hundreds of threads at once would only take turns with the interpreter."""
+"""Lets few instances at a time load and initialize: hundreds of threads would only take turns at the interpreter."""
 
 from __future__ import annotations
 

@@ -144,7 +144,11 @@ class Supervisor:
         """A client wrote a writable record; called in order on the supervising thread."""
         instance, port = self._puts[put.name]
         self.env.events.publish(
-            EventKind.PUT, instance=instance.name, text=f"{port} = {put.value}", data={"pv": put.name, "port": port}, actor=put.actor
+            EventKind.PUT,
+            instance=instance.name,
+            text=f"{port} = {put.value}",
+            data={"pv": put.name, "port": port},
+            actor=put.actor,
         )
         if port not in instance.spec.defaults:
             put.complete()
@@ -185,7 +189,9 @@ class Supervisor:
     def _show_back(self, instance: Instance, port: str) -> None:
         """Show a refused default PV as it really is."""
         if port == "ENABLE":
-            instance.panel.show(port, not (isinstance(instance, TaskInstance) and instance.state is State.PAUSED))
+            instance.panel.show(
+                port, not (isinstance(instance, TaskInstance) and instance.state is State.PAUSED)
+            )
         elif port != "RUN":
             instance.panel.show(port, False)
 

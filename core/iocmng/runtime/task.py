@@ -12,8 +12,9 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put, Record
+from iocmng.runtime.runreports import RunReports
 from iocmng.runtime.startgate import StartGate
-from iocmng.runtime.taskpanel import show_counters, show_idle
+from iocmng.runtime.taskpanel import run_button, show_counters, show_idle
 from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
@@ -23,7 +24,7 @@ ABANDONED_LIMIT = 2
 
 
 class TaskInstance(Instance):
-    """One task. All methods run on the supervising thread, but for the three that a run calls."""
+    """One task. All methods run on the supervising thread; `RunReports` brings a run's words there."""
 
     def __init__(
         self,
@@ -89,7 +90,9 @@ class TaskInstance(Instance):
 
     def _apply_leaving(self, verb: Trigger, actor: Actor) -> bool:
         if verb in (Trigger.PAUSE, Trigger.RESUME):
-            raise Refused(f"{self.name}: cannot {verb} while it is stopping", hint="allowed now: start, stop, restart")
+            raise Refused(
+                f"{self.name}: cannot {verb} while it is stopping", hint="allowed now: start, stop, restart"
+            )
         if verb is Trigger.RESET and self.state not in (State.ERROR, State.BACKOFF):
             self._reset(self.state, actor)
             return True
@@ -164,7 +167,9 @@ class TaskInstance(Instance):
             self.note_error(reason)
             if self.state is not State.ERROR:
                 self._enter(State.ERROR, reason, actor)
-            raise Refused(f"{self.name}: not started, {reason}", hint="isolation: process lets a hang be killed")
+            raise Refused(
+                f"{self.name}: not started, {reason}", hint="isolation: process lets a hang be killed"
+            )
         self._pause_wanted = False
         self.panel.show("ENABLE", True)
         if self.state is not State.INIT:
@@ -194,7 +199,7 @@ class TaskInstance(Instance):
             panel=self.panel,
             counters=self.counters,
             default_record=self._default_record,
-            owner=self,
+            owner=RunReports(self, self.env.post),
             authors=self.env.authors,
             clock=self.env.clock,
         )
@@ -212,24 +217,8 @@ class TaskInstance(Instance):
     def _default_record(self, name: str) -> Record:
         return self.env.records.record(self.spec.defaults[name].name)
 
-    def initialized(self, run: TaskRun) -> None:
-        """A run's `initialize` has returned. Called on the run's thread."""
-        self.env.post(lambda: self._on_initialized(run))
-
-    def failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
-        """A run's code failed. Called on the run's thread: outputs are INVALID before anything else happens."""
-        self.outputs.invalidate(reason)
-        self.env.post(lambda: self._on_failed(run, cause, reason, trace))
-
-    def ended(self, run: TaskRun) -> None:
-        """A run is over. Called on the run's thread."""
-        self.env.post(lambda: self._on_ended(run))
-
-    def health(self, run: TaskRun, reason: str) -> None:
-        """The task said how it is. Called on the run's thread."""
-        self.env.post(lambda: self.degrade(reason) if run is self.run else None)
-
-    def _on_initialized(self, run: TaskRun) -> None:
+    def on_initialized(self, run: TaskRun) -> None:
+        """A run's `initialize` has returned."""
         self.gate.leave(self)
         if run is not self.run or self.leaving or self.state is not State.INIT:
             return
@@ -242,7 +231,8 @@ class TaskInstance(Instance):
         self._enter(next_state(self.state, Trigger.INITIALIZED), "running", SUPERVISOR)
         run.resume()
 
-    def _on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+    def on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+        """A run's code failed; its outputs are INVALID already."""
         if run is not self.run:
             return
         self._timers.cancel("start")
@@ -281,9 +271,10 @@ class TaskInstance(Instance):
         if run is self.run and self.state is State.INIT and not self.leaving:
             reason = f"initialize() has not returned after {limit:g} s, stands at {run.where()}"
             run.leave()
-            self._on_failed(run, Cause.START_TIMEOUT, reason, "")
+            self.on_failed(run, Cause.START_TIMEOUT, reason, "")
 
-    def _on_ended(self, run: TaskRun) -> None:
+    def on_ended(self, run: TaskRun) -> None:
+        """A run's thread is over."""
         if run is not self.run:
             return
         self.gate.leave(self)
@@ -312,7 +303,7 @@ class TaskInstance(Instance):
         self.abandoned.append(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
         self.logger.error("thread abandoned, it stands at %s", where)
-        self._on_ended(run)
+        self.on_ended(run)
 
     def check_progress(self, now: float) -> None:
         """Find out whether the code stalls or goes on again."""
@@ -356,21 +347,11 @@ class TaskInstance(Instance):
         if self.state is not State.RUN or self.run is None:
             raise Refused(f"{self.name}: cannot run while {self.state.name}", hint="start or resume it first")
         room = self.spec.supervision.run_queue
-        if put is None:
-            begin, done = self._show_run(True), self._show_run(False)
-        else:
-            begin, done = _nothing, put.complete
+        begin, done = run_button(self.panel, put)
         if (put is not None and put.ahead > room) or not self.run.request(begin, done, room):
-            raise Refused(f"{self.name}: a run is under way and {room} more waits", hint="try again when it is over")
-
-    def _show_run(self, shown: bool) -> Callable[[], None]:
-        """RUN follows a run that no client's put has set."""
-
-        def show() -> None:
-            self.panel.forget("RUN")
-            self.panel.show("RUN", shown)
-
-        return show
+            raise Refused(
+                f"{self.name}: a run is under way and {room} more waits", hint="try again when it is over"
+            )
 
     def _enter(self, after: State, reason: str, actor: Actor) -> None:
         before, self.state = self.state, after
@@ -408,9 +389,7 @@ class TaskInstance(Instance):
             cycle_errors=counters.cycle_errors,
             overruns=counters.overruns,
             restarts=counters.restarts,
-            uptime=self.env.clock.monotonic() - self._since if self.state in (State.RUN, State.PAUSED) else 0.0,
+            uptime=self.env.clock.monotonic() - self._since
+            if self.state in (State.RUN, State.PAUSED)
+            else 0.0,
         )
-
-
-def _nothing() -> None:
-    """A client's put has set RUN already."""

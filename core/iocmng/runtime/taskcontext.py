@@ -70,7 +70,9 @@ class PortAccess:
         elif name == "MESSAGE":
             self.message(str(value))
         elif name in self._spec.defaults:
-            raise KeyError(f"{name} of {self._spec.name} belongs to the supervision; set_message and set_status tell it")
+            raise KeyError(
+                f"{name} of {self._spec.name} belongs to the supervision; set_message and set_status tell it"
+            )
         elif self._spec.plugin.origin == "directory":
             if name not in self._ignored:
                 self._ignored.add(name)
@@ -107,7 +109,9 @@ class TaskRunContext(PortAccess):
     def sleep(self, seconds: float) -> bool:
         """Wait; False as soon as it is time to leave."""
         if self._run.authors.owns_this_thread():
-            raise RuntimeError("self.sleep() in async code would hold up every async task: await self.asleep() instead")
+            raise RuntimeError(
+                "self.sleep() in async code would hold up every async task: await self.asleep() instead"
+            )
         return self._run.sleep(seconds)
 
     async def asleep(self, seconds: float) -> bool:

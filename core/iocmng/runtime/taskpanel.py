@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.panel import Panel
+from iocmng.runtime.ports import Put
 from iocmng.spec import InstanceSpec
 
 
@@ -24,3 +28,15 @@ def show_counters(panel: Panel, counters: Counters) -> None:
     panel.show("CYCLE_ERRORS", counters.cycle_errors)
     panel.show("OVERRUNS", counters.overruns)
     panel.show("RESTARTS", counters.restarts)
+
+
+def run_button(panel: Panel, put: Put | None) -> tuple[Callable[[], None], Callable[[], None]]:
+    """What to do before and after a run, so that RUN is 1 meanwhile; a client's put has set it already."""
+    if put is not None:
+        return lambda: None, put.complete
+
+    def show(pressed: bool) -> None:
+        panel.forget("RUN")
+        panel.show("RUN", pressed)
+
+    return partial(show, True), partial(show, False)

@@ -236,7 +236,7 @@ class TaskRun:
                 self._call(author.cleanup)
             except InstanceGone as gone:
                 self._logger.warning("%s", gone)
-            except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
+            except BaseException as error:
                 self._logger.exception("cleanup failed: %s", describe(error))
         self.outputs.close(self)
         self.panel.show("BUSY", False)

@@ -1,4 +1,4 @@
-"""The watchdog's thread: beats hearts of instances that make progress, looks for stalls, and notices who holds the host up."""
+"""The watchdog's thread: beats the hearts of instances, looks for stalls, and notices who holds the host up."""
 
 from __future__ import annotations
 

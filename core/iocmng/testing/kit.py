@@ -30,7 +30,7 @@ TESTER = Actor(user="test", via="pv")
 
 
 class Bench:
-    """A host in miniature for one instance (and others beside it): its supervision, fake records, and time that moves when told to."""
+    """A host in miniature for one instance and others beside it: supervision, fake records, a virtual clock."""
 
     def __init__(self, spec: InstanceSpec, *others: InstanceSpec) -> None:
         self.spec = spec

@@ -31,7 +31,9 @@ def find_config(cls: type, config: str | Path | Mapping[str, Any]) -> LoadedConf
     folder = Path(inspect.getfile(cls)).parent
     module = cls.__module__.rpartition(".")[2]
     beside = [folder / f"{module}.config.yaml", folder / given]
-    places = [given] if given.is_absolute() else [given, *beside] if cls is DeclarativeTask else [*beside, given]
+    places = (
+        [given] if given.is_absolute() else [given, *beside] if cls is DeclarativeTask else [*beside, given]
+    )
     for place in places:
         if place.is_file():
             return load_config(place)
@@ -39,7 +41,11 @@ def find_config(cls: type, config: str | Path | Mapping[str, Any]) -> LoadedConf
 
 
 def describe_subject(
-    cls: type, kind: Kind, config: str | Path | Mapping[str, Any], parameters: Mapping[str, Any] | None, name: str
+    cls: type,
+    kind: Kind,
+    config: str | Path | Mapping[str, Any],
+    parameters: Mapping[str, Any] | None,
+    name: str,
 ) -> InstanceSpec:
     """Describe a class as the only instance of a host with prefix TEST.
 

@@ -42,7 +42,10 @@ class InstanceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterView:
-    """A parameter: its value, where it comes from (`default`, `config.yaml`, `environment`, `site`, `request`, `set`), and whether `set` acts at once."""
+    """A parameter with its origin: `default`, `config.yaml`, `environment`, `site`, `request` or `set`.
+
+    `live`: `set` acts at once. `pending`: it has been set and waits for the next start.
+    """
 
     name: str
     value: Any

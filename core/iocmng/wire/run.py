@@ -12,7 +12,7 @@ from iocmng.wire.event import Actor
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run: `state` is RUNNING or the outcome, times are seconds since 1970-01-01 UTC, `progress` is 0–100 %."""
+    """A run: `state` is RUNNING or the outcome, times are seconds since 1970-01-01 UTC, `progress` is 0 to 100 %."""
 
     id: str
     job: str
@@ -24,7 +24,7 @@ class RunView:
     message: str = ""
     data: Any = None
     exit_code: int | None = None
-    actor: Actor = Actor()
+    actor: Actor = field(default_factory=Actor)
 
     @property
     def over(self) -> bool:
