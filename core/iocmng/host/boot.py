@@ -19,6 +19,7 @@ from iocmng.host.admin import Admin
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
 from iocmng.host.summary import summary
+from iocmng.links import pv_client
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import Boots, DesiredState
 from iocmng.runtime.lock import Holder, StateLock, private_directory
@@ -155,6 +156,7 @@ async def _main(
     admin.import_soon()
     from iocmng.host.host import Host
 
+    pv_client.init(pva=settings.pva)
     host = Host(plan, logs, desired, hooks)
     host.make_records()
     host.serve_records()
@@ -171,6 +173,7 @@ async def _main(
     await host.over()
     settle.cancel()
     await asyncio.gather(host.stop(), admin.stop())
+    await asyncio.to_thread(pv_client.close)
     boots.succeeded()
     if host.exit_reason:
         _log.error("asks to be started again: %s", host.exit_reason)
