@@ -112,6 +112,19 @@ def test_a_changed_plugin_is_innocent(tmp_path: Path) -> None:
     assert not Journal(tmp_path).blamed
 
 
+def test_the_latest_thing_an_instance_was_at_counts(tmp_path: Path) -> None:
+    lines = (
+        "journal.begin('import', 'a')",
+        "journal.begin('start', 'a')",
+        "journal.over('b')",
+        "os._exit(4)",
+    )
+    run(tmp_path, *lines)
+    assert Journal(tmp_path).blamed["a"].doing == "start"
+    run(tmp_path / "2", *lines[:3], "journal.over('a')", "os._exit(4)")
+    assert not Journal(tmp_path / "2").blamed
+
+
 def test_damaged_files_blame_nobody(tmp_path: Path) -> None:
     (tmp_path / "blamed.json").write_text("{")
     (tmp_path / "under-way.jsonl").write_text('{"instance": "x"\n[]\n')

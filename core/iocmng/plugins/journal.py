@@ -67,7 +67,7 @@ class Journal:
         self._blame_file = state_dir / "blamed.json"
         self._crash_file = state_dir / "crash.txt"
         self._lock = threading.Lock()
-        self._under_way: dict[tuple[str, str], dict[str, Any]] = {}
+        self._under_way: dict[str, dict[str, Any]] = {}
         self._blamed = _read_blamed(self._blame_file)
         self._crash: TextIO | None = None
         self._descriptor: int | None = None
@@ -113,7 +113,21 @@ class Journal:
 
     @contextmanager
     def doing(self, what: str, instance: str, *, fingerprint: str = "") -> Iterator[None]:
-        """Note that `what` (`import` or `start`) of an instance is under way on this thread. Any thread."""
+        """Note for the length of a block that an instance is at `what` on this thread; see `begin`."""
+        self.begin(what, instance, fingerprint=fingerprint)
+        try:
+            yield
+        finally:
+            self.over(instance)
+
+    def begin(self, what: str, instance: str, *, fingerprint: str = "") -> None:
+        """Note that `what` (`import` or `start`) of an instance is under way on this thread, until `over`.
+
+        Args:
+            what: What it is at; takes the place of what it was at before.
+            instance: Its name.
+            fingerprint: Of its plugin, "" when its files may change unnoticed.
+        """
         entry = {
             "instance": instance,
             "doing": what,
@@ -122,13 +136,13 @@ class Journal:
             "fingerprint": fingerprint,
         }
         with self._lock:
-            self._under_way[what, instance] = entry
+            self._under_way[instance] = entry
             self._write()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._under_way.pop((what, instance), None)
+
+    def over(self, instance: str) -> None:
+        """Note that nothing of an instance is under way any more. Any thread, and also when nothing was."""
+        with self._lock:
+            if self._under_way.pop(instance, None) is not None:
                 self._write()
 
     def _write(self) -> None:
