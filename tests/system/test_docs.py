@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pluggy
 import pytest
 import typer
 from documents import Block, anchors, blocks, documents, links, sections
@@ -21,6 +22,7 @@ from iocmng import JobBase, TaskBase
 from iocmng.config import parse_config
 from iocmng.errors import ExitCode
 from iocmng.lifecycle import HostState, JobState, State
+from iocmng.plugins.hookspecs import HookSpecs
 from iocmng.settings import load_settings
 from iocmng.testing import run_job, run_task
 from iocmng_cli.main import app
@@ -98,6 +100,10 @@ def test_each_recipe_runs(found: list[Block], tmp_path: Path, monkeypatch: pytes
                 assert task.status == "RUN", task.message
         elif issubclass(thing, JobBase):
             assert run_job(thing, config=config).success
+    hooks = pluggy.PluginManager("iocmng")
+    hooks.add_hookspecs(HookSpecs)
+    hooks.register(module)
+    hooks.check_pending()
 
 
 @pytest.mark.parametrize(

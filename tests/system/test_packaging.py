@@ -74,7 +74,7 @@ def test_both_wheels_hold_the_same_files(built: dict[str, Path]) -> None:
     assert contents(built["wheel"]) == contents(built["wheel from sdist"])
 
 
-def test_the_wheel_holds_the_packages_and_the_template(built: dict[str, Path]) -> None:
+def test_the_wheel_holds_the_packages_and_the_template(built: dict[str, Path], source: Path) -> None:
     found = contents(built["wheel"])
     shipped = {
         name.removeprefix("iocmng/template/"): text
@@ -84,8 +84,9 @@ def test_the_wheel_holds_the_packages_and_the_template(built: dict[str, Path]) -
     assert shipped == template_files()
     assert {name.split("/")[0] for name in found} == {"iocmng", "iocmng_cli"}
     assert {"iocmng/py.typed", "iocmng_cli/py.typed"} <= found.keys()
-    modules = {str(path.relative_to(ROOT / "core")) for path in (ROOT / "core" / "iocmng").rglob("*.py")}
-    assert modules <= found.keys()
+    for home in ("core", "cli"):
+        files = (path for path in (source / home).rglob("*") if path.is_file() and path.suffix != ".pyc")
+        assert {str(path.relative_to(source / home)) for path in files} <= found.keys()
 
 
 def test_the_sdist_can_be_built_from_and_read(built: dict[str, Path]) -> None:
