@@ -278,7 +278,7 @@ def test_logs_are_read_and_followed(client: Client) -> None:
 def test_metrics_have_the_authors_numbers(anonymous: httpx.Client) -> None:
     eventually(lambda: 'iocmng_metric{instance="counter",name="depth"} 3.5' in anonymous.get("/metrics").text)
     text = anonymous.get("/metrics").text
-    assert 'iocmng_instance_state{instance="failing",kind="task",state="ERROR"} 1.0' in text
+    assert 'iocmng_instance_state{instance="failing",kind="task",state="ERROR"} 1' in text
 
 
 def test_tokens_are_made_and_revoked_and_audited(client: Client) -> None:

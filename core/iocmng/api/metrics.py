@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 
 from iocmng.api.replies import SLICE
 from iocmng.wire import HostView, InstanceView, MetricsView
@@ -37,63 +38,59 @@ _OF_HOST: Sequence[tuple[str, str, str, Callable[[HostView], float]]] = (
 async def text(
     host: HostView, views: Sequence[InstanceView], measured: Sequence[MetricsView], streams: int
 ) -> str:
-    """All metrics; gives way to the loop between slices."""
-    lines: list[str] = []
+    """All metrics; gives way to the loop between families."""
+    families: list[str] = []
     clock = asyncio.get_running_loop().time
     given_way = clock()
-    for line in _lines(host, views, measured, streams):
-        lines.append(line)
+    for family in _families(host, views, measured, streams):
+        families.append(family)
         if clock() - given_way > SLICE:
             await asyncio.sleep(0)
             given_way = clock()
-    return "\n".join([*lines, ""])
+    return "".join(families)
 
 
-def _lines(
+def _families(
     host: HostView, views: Sequence[InstanceView], measured: Sequence[MetricsView], streams: int
 ) -> Iterator[str]:
     facts = {"prefix": host.prefix, "version": host.version, "hostname": host.hostname, "boot": host.boot_id}
-    yield from _family("host_info", "gauge", "The host", [(facts, 1.0)])
-    yield from _family(
-        "host_state", "gauge", "1 for the state the host is in", [({"state": host.state}, 1.0)]
-    )
+    yield _family("host_info", "gauge", "The host", [(_labels(**facts), 1)])
+    yield _family("host_state", "gauge", "1 for the state the host is in", [(_labels(state=host.state), 1)])
     for name, kind, help_text, value in _OF_HOST:
-        yield from _family(f"host_{name}", kind, help_text, [({}, value(host))])
-    yield from _family("event_streams", "gauge", "Open event and log streams", [({}, float(streams))])
-    states = [({"instance": view.name, "kind": view.kind, "state": view.state}, 1.0) for view in views]
-    yield from _family("instance_state", "gauge", "1 for the state an instance is in", states)
+        yield _family(f"host_{name}", kind, help_text, [("", value(host))])
+    yield _family("event_streams", "gauge", "Open event and log streams", [("", streams)])
+    states = [(_labels(instance=view.name, kind=view.kind, state=view.state), 1) for view in views]
+    yield _family("instance_state", "gauge", "1 for the state an instance is in", states)
+    labelled = [(_labels(instance=view.name), view) for view in views]
     for name, kind, help_text, of in _PER_INSTANCE:
-        yield from _family(
-            name, kind, help_text, [({"instance": view.name}, float(of(view))) for view in views]
-        )
-    durations = [({"instance": found.name}, found.duration) for found in measured]
-    yield from _family("cycle_duration_seconds", "gauge", "Duration of the last cycle or run", durations)
+        yield _family(name, kind, help_text, [(label, of(view)) for label, view in labelled])
+    durations = [(_labels(instance=found.name), found.duration) for found in measured]
+    yield _family("cycle_duration_seconds", "gauge", "Duration of the last cycle or run", durations)
     own = [
-        ({"instance": found.name, "name": name}, value)
+        (_labels(instance=found.name, name=name), value)
         for found in measured
         for name, value in sorted(found.values.items())
-        if isinstance(value, (int, float))
+        if isinstance(value, Real)
     ]
-    yield from _family("metric", "gauge", "What the plugin's metrics() says, by its own name", own)
+    yield _family("metric", "gauge", "What the plugin's metrics() says, by its own name", own)
 
 
-def _family(
-    name: str, kind: str, help_text: str, samples: Iterable[tuple[Mapping[str, str], float]]
-) -> Iterator[str]:
-    yield f"# HELP iocmng_{name} {help_text}."
-    yield f"# TYPE iocmng_{name} {kind}"
-    for labels, value in samples:
-        inner = ",".join(f'{key}="{_escaped(word)}"' for key, word in labels.items())
-        yield f"iocmng_{name}{{{inner}}} {_number(value)}" if inner else f"iocmng_{name} {_number(value)}"
+def _family(name: str, kind: str, help_text: str, samples: Iterable[tuple[str, float]]) -> str:
+    head = [f"# HELP iocmng_{name} {help_text}.", f"# TYPE iocmng_{name} {kind}"]
+    return "\n".join([*head, *[f"iocmng_{name}{label} {_number(value)}" for label, value in samples], ""])
+
+
+def _labels(**words: str) -> str:
+    return "{" + ",".join([f'{key}="{_escaped(word)}"' for key, word in words.items()]) + "}"
 
 
 def _escaped(word: str) -> str:
-    return str(word).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return word.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return repr(float(value))
+    if isinstance(value, int):
+        return str(int(value))
+    if math.isfinite(value):
+        return repr(float(value))
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
