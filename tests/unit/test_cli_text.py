@@ -114,6 +114,8 @@ def test_a_duration_is_short(seconds: float, shown: str) -> None:
         (None, ""),
         (True, "true"),
         (1.23456789012, "1.234568"),
+        (math.nan, "NaN"),
+        ([1.5, -math.inf], "[1.5, -Infinity]"),
         ([1, 2], "[1, 2]"),
         (list(range(100)), "[0, 1, 2, 3, 4, 5, 6, 7, … 100 in all]"),
         ({"a": 1, "b": "x"}, "a=1, b=x"),
