@@ -21,7 +21,7 @@ ASG({READ_ONLY_GROUP}) {{
 """
 _COMMENT = re.compile(r"#[^\n]*")
 _SILENT_RULE = re.compile(r"\bRULE\s*\(\s*\d+\s*,\s*WRITE\s*(,\s*NOTRAPWRITE\s*)?\)")
-_GROUP = re.compile(r'\bASG\s*\(\s*"?([^)"\s]+)"?\s*\)')
+_GROUP = re.compile(r'\bASG\s*\(\s*(?:"([^"]+)"|([^)\s"]+))\s*\)')
 
 
 def access_text(site_file: Path | None) -> str:
@@ -52,4 +52,4 @@ def unaudited(text: str) -> bool:
 
 def access_groups(text: str) -> frozenset[str]:
     """Return the access security groups that rules define; EPICS lets anyone write what is in any other."""
-    return frozenset(_GROUP.findall(_COMMENT.sub("", text)))
+    return frozenset(quoted or bare for quoted, bare in _GROUP.findall(_COMMENT.sub("", text)))

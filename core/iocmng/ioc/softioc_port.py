@@ -75,8 +75,8 @@ class SoftIoc:
         self._put_handlers: dict[str, tuple[Callable[[Put], None], ...]] = {}
         self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
         self._pending: deque[Callable[[], None]] = deque()
-        self._completing: dict[int, WritableRecord] = {}
-        self._listener = WriteListener(self._traced, self._ignored, self._completing)
+        self._writable: dict[int, WritableRecord] = {}
+        self._listener = WriteListener(self._traced, self._ignored, self._writable)
         add_device_support()
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
@@ -176,8 +176,7 @@ class SoftIoc:
             spec = record.spec
             if isinstance(record, WritableRecord):
                 record.locate()
-                if spec.completes:
-                    self._completing[record.record_address] = record
+                self._writable[record.record_address] = record
             if spec.value is not None and (spec.writable or spec.record_type in SEEDED_TYPES):
                 record.seed(spec.value, now)
 
@@ -227,7 +226,7 @@ class SoftIoc:
         )
 
     def _ignored(self, arrival: Arrival) -> None:
-        name = self._completing[arrival.record].spec.name
+        name = self._writable[arrival.record].spec.name
         self._call_soon(self._hand_on, Put(name, True, arrival.actor, _nothing, arrival.ahead, ignored=True))
 
     def _traced(self, trace: Trace) -> None:

@@ -12,14 +12,22 @@ from typing import Any, Protocol
 from iocmng.ioc import clib
 from iocmng.ioc.layout import CHAR, STRING, STRING_SIZE
 from iocmng.runtime.ports import Trace
+from iocmng.spec import RecordSpec
 from iocmng.wire import Actor
 
 _SHOWN = 8
 _LONGEST = 256
 
 
-class Completing(Protocol):
-    """What the listener asks of a record that completes puts."""
+class Written(Protocol):
+    """What the listener asks of a record that clients write."""
+
+    @property
+    def spec(self) -> RecordSpec:
+        """What it was made from."""
+
+    def text(self) -> str:
+        """What it holds now, without a wait for its lock."""
 
     def ahead(self) -> int:
         """Puts that are running or wait in EPICS' queue."""
@@ -43,19 +51,19 @@ class WriteListener:
 
     Args:
         on_trace: Called on an EPICS thread when a put has changed something.
-        on_ignored: Called when a plain put did not reach one of the `completing` records, which was running.
-        completing: The records that complete puts, by their addresses.
+        on_ignored: Called when a plain put did not reach a record that completes puts, because it was running.
+        records: The records that clients write, by their addresses.
     """
 
     def __init__(
         self,
         on_trace: Callable[[Trace], None],
         on_ignored: Callable[[Arrival], None],
-        completing: Mapping[int, Completing],
+        records: Mapping[int, Written],
     ) -> None:
         self._on_trace = on_trace
         self._on_ignored = on_ignored
-        self._completing = completing
+        self._records = records
         self._ids = count(1)
         self._open: dict[int, Arrival] = {}
         self._by_thread: dict[int, Arrival] = {}
@@ -83,7 +91,7 @@ class WriteListener:
             return None
         oldest = queue.popleft()
         oldest.taken = True
-        return oldest if len(queue) == self._completing[record].waiting() else None
+        return oldest if len(queue) == self._records[record].waiting() else None
 
     def started(self, arrival: Arrival, new: str) -> None:
         """Tell of a put that a completing record has begun to work on: its end may be hours away."""
@@ -98,11 +106,12 @@ class WriteListener:
     def _before(self, message: clib.TrapMessage) -> None:
         channel = clib.Channel.from_address(message.channel)
         record = int(channel.address.record)
-        completing = self._completing.get(record)
+        written = self._records.get(record)
+        completes = written is not None and written.spec.completes
         actor = Actor(_text(message.user), _text(message.host), "pv")
-        ahead = completing.ahead() if completing else 0
-        arrival = Arrival(record, _text(channel.name), actor, shown(channel), ahead)
-        if completing:
+        ahead = written.ahead() if written and completes else 0
+        arrival = Arrival(record, _text(channel.name), actor, self._shown(channel, record), ahead)
+        if completes:
             queue = self._queued.setdefault(record, deque())
             if not ahead:
                 queue.clear()
@@ -118,22 +127,29 @@ class WriteListener:
         thread = threading.get_ident()
         if self._by_thread.get(thread) is arrival:
             del self._by_thread[thread]
-        if completing := self._completing.get(arrival.record):
+        channel = clib.Channel.from_address(message.channel)
+        written = self._records.get(arrival.record)
+        if written and written.spec.completes:
             queue = self._queued[arrival.record]
             # PVA says "after" as soon as a put with callback waits, CA when it is over.
-            if arrival.taken or (arrival in queue and len(queue) <= (completing.waiting() or 0)):
+            if arrival.taken or (arrival in queue and len(queue) <= (written.waiting() or 0)):
                 return
             if arrival in queue:
                 queue.remove(arrival)
             if arrival.ahead:
                 self._on_ignored(arrival)
-        self._on_trace(
-            Trace(arrival.name, arrival.actor, arrival.old, shown(clib.Channel.from_address(message.channel)))
-        )
+        new = self._shown(channel, arrival.record)
+        self._on_trace(Trace(arrival.name, arrival.actor, arrival.old, new))
+
+    def _shown(self, channel: clib.Channel, record: int) -> str:
+        written = self._records.get(record)
+        if written and _text(channel.name) in (written.spec.name, f"{written.spec.name}.VAL"):
+            return written.text()
+        return shown(channel)
 
 
 def shown(channel: clib.Channel) -> str:
-    """Return what a field holds as text: the start of a long string, the first elements of an array."""
+    """Ask EPICS what a field holds as text: the start of a long string, the first elements of an array."""
     address = channel.address
     many = address.elements > 1
     code, width = (CHAR, 1) if many and channel.name.endswith(b"$") else (STRING, STRING_SIZE)

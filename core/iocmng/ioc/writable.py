@@ -14,6 +14,7 @@ from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.layout import POINTER, ULONG, USHORT, memory_of
 from iocmng.ioc.publish import ServedRecord
+from iocmng.ioc.readable import value_text
 from iocmng.spec import RecordSpec
 from iocmng.values import PortType, Value
 
@@ -72,6 +73,10 @@ class WritableRecord(ServedRecord):
         if POINTER.unpack_from(room, _QUEUE_RECORD)[0] != self.record_address:
             return None
         return int(ULONG.unpack_from(room, _QUEUE_COUNT)[0])
+
+    def text(self) -> str:
+        """What the record holds, read without its lock: a listener that waited would hold clients up."""
+        return value_text(self.spec, self._value())
 
     def assign(self, value: Value) -> None:
         """Set the value from inside: subscribers see it, the handler is not called. Any thread.

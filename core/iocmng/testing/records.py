@@ -10,6 +10,7 @@ from functools import partial
 
 from iocmng.errors import RecordError
 from iocmng.ioc.dbtext import record_text
+from iocmng.ioc.readable import value_text
 from iocmng.names import did_you_mean
 from iocmng.runtime.ports import Clock, Endpoints, Put, Trace, Undo
 from iocmng.spec import RecordSpec
@@ -264,9 +265,9 @@ class FakeRecords:
         self, record: FakeRecord, value: Value, actor: Actor, ahead: int, completion: Completion
     ) -> None:
         name = record.spec.name
-        old = _shown(record.spec, record.read().value)
+        old = value_text(record.spec, record.read().value)
         record.process(value)
-        self._trace(Trace(name, actor, old, _shown(record.spec, value)))
+        self._trace(Trace(name, actor, old, value_text(record.spec, value)))
         if not (record.spec.completes and value):
             self._hand_on(Put(name, value, actor, _nothing, ahead))
             completion.finish()
@@ -319,14 +320,6 @@ def _empty(spec: RecordSpec) -> Value:
         PortType.ENUM: 0,
     }
     return empty[spec.type]
-
-
-def _shown(spec: RecordSpec, value: Value | None) -> str:
-    if spec.labels and isinstance(value, (bool, int)) and int(value) < len(spec.labels):
-        return spec.labels[int(value)]
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
 
 
 def _nothing() -> None:
