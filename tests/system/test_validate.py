@@ -1,4 +1,4 @@
-"""`iocmng validate`'s function on a directory, a project, a wheel, a config file and an installed plugin."""
+"""What `iocmng validate` calls, on a directory, a project, a wheel, a config file and an installed plugin."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from support.plugins import Package, packages, plugin_environment
 PROGRAM = """
 import sys
 from iocmng.errors import IocmngError
-from iocmng.host.probe_path import validate
+from iocmng.host.probe import Probe
+from iocmng.plugins.check import validate_path
 try:
-    report = validate(sys.argv[1], limit=float(sys.argv[2]))
+    with Probe(limit=float(sys.argv[2])) as probe:
+        report = validate_path(sys.argv[1], prober=probe)
 except IocmngError as error:
     print(f"{type(error).__name__}: {error}")
     sys.exit(9)

@@ -16,7 +16,6 @@ from pathlib import Path
 from importlib_metadata import EntryPoint
 from packaging.requirements import InvalidRequirement, Requirement
 
-import iocmng
 from iocmng.config import read_document
 from iocmng.plugins.classfinder import find_class
 from iocmng.plugins.discovery import PLUGINS, Discovered, describe_point
@@ -30,6 +29,8 @@ from iocmng.wire import Finding, Level, Where
 FOLDER = "directories"
 MOST_FILES = 2_000
 MOST_BYTES = 128 << 20
+_FORM = 1
+"""Raise it when wheels are built differently, so that old ones are not taken."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _WHEEL = b"Wheel-Version: 1.0\nGenerator: iocmng\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -66,7 +67,7 @@ def _stage(
         text = f"{source.name}: {folder} holds more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB"
         return _refused(given, "directory-too-large", text)
     requirements = _requirements_file(folder, source.root)
-    content = hashlib.sha256(f"{iocmng.__version__} {source.name}\n".encode())
+    content = hashlib.sha256(f"{_FORM} {source.name}\n".encode())
     for name, file in [*files.items(), ("requirements.txt", requirements)]:
         data = file.read_bytes() if file else b""
         content.update(f"{name} {len(data)}\n".encode() + data)

@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlparse
 
 from importlib_metadata import Distribution, EntryPoint, distributions
 
-import iocmng
 
 _REQUIRED = re.compile(r"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 _NAME = re.compile(r"^Name:\s*(\S+)", re.MULTILINE)
@@ -175,11 +174,11 @@ class Environment:
 
     @cached_property
     def _host(self) -> str:
-        """This package's version and files: after a developer's edit old verdicts count no more."""
-        home = Path(iocmng.__file__).parent
+        """The state of this package's own files: after an upgrade or edit old verdicts count no more."""
+        home = Path(__file__).parents[1]
         stats = [(str(file.relative_to(home)), file.stat()) for file in sorted(home.rglob("*.py"))]
         state = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
-        return f"{iocmng.__version__} {hashlib.sha256(state.encode()).hexdigest()}"
+        return hashlib.sha256(state.encode()).hexdigest()
 
 
 def _found_in(entry: str, complaints: list[str]) -> Iterator[Installed]:
