@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from ctypes import (
     CFUNCTYPE,
@@ -18,6 +19,9 @@ from ctypes import (
 )
 from pathlib import Path
 from typing import Any
+
+# As root EPICS would lock the whole process in memory; its libraries ask for this once, while they are opened.
+os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
 
 import softioc
 from epicscorelibs.ioc import Com, dbCore, pdbbase

@@ -138,7 +138,6 @@ class SoftIoc:
         os.close(self._memory_file)
         access = self._directory / "access.acf"
         access.write_text(self._access)
-        os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
         clib.set_callback_queue(_CALLBACK_QUEUE)
         clib.set_access_file(str(access.resolve()).encode())
         clib.check_client_ip.value = 1
