@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import gc
 import json
@@ -25,6 +26,7 @@ from iocmng.wire import Finding, Level, Where, from_plain, to_plain
 
 AT_ONCE = 2
 KEPT = 8_192
+_PR_SET_CHILD_SUBREAPER = 36
 LARGE = 600 * 1024
 """KiB of resident memory above which a plugin is told that its import takes much."""
 _PHASES = {
@@ -96,8 +98,13 @@ class Server:
     def _receive(self) -> None:
         data = os.read(self._requests, 65_536)
         if not data:
+            # Nobody waits for answers any more.
             self._open = False
             self._selector.unregister(self._requests)
+            self._waiting.clear()
+            for fork in self._forks:
+                fork.overdue = True
+                _kill_group(fork.pid)
             return
         self._read += data
         *lines, rest = bytes(self._read).split(b"\n")
@@ -143,6 +150,8 @@ class Server:
     def _end(self, fork: _Fork) -> None:
         _, status, usage = os.wait4(fork.pid, 0)
         _kill_group(fork.pid)
+        self._forks.discard(fork)
+        self._kill_orphans()
         for descriptor in fork.streams:
             if descriptor in self._selector.get_map():
                 self._drain(fork, descriptor)
@@ -151,12 +160,28 @@ class Server:
             os.close(descriptor)
         self._selector.unregister(fork.watch)
         os.close(fork.watch)
-        self._forks.discard(fork)
+        if not self._open:
+            return
         verdict = conclude(fork, status, usage.ru_maxrss)
         line = json.dumps({"number": fork.number, "verdict": to_plain(verdict)})
         data = memoryview(line.encode() + b"\n")
         while data:
             data = data[os.write(self._answers, data) :]
+
+    def _kill_orphans(self) -> None:
+        """End what a plugin left behind in a session of its own: as their reaper this process inherits such."""
+        forks = {fork.pid for fork in self._forks}
+        listing = Path(f"/proc/self/task/{os.getpid()}/children")
+        # Some kernels are built without this list; what is left there is left.
+        children = listing.read_text(encoding="ascii").split() if listing.exists() else []
+        for pid in map(int, children):
+            if pid not in forks:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def _become_reaper() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _kill_group(pid: int) -> None:
@@ -256,6 +281,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _become_reaper()
     preload()
     # Forks then share these pages: a collection in one of them does not touch what was imported here.
     gc.collect()

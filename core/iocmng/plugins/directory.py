@@ -216,11 +216,11 @@ def _digest(data: bytes) -> str:
 
 
 def prune(state_dir: Path, keep: frozenset[str]) -> None:
-    """Remove what was unpacked for earlier contents; only at boot, when nothing imports from there.
+    """Remove what was unpacked for earlier contents.
 
     Args:
         state_dir: The host's state directory.
-        keep: Roots that are in use.
+        keep: Roots that are in use: modules may be imported from there at any time.
     """
     folder = state_dir / FOLDER
     for entry in folder.iterdir() if folder.is_dir() else ():

@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlparse
 
 from importlib_metadata import Distribution, EntryPoint, distributions
 
-
 _REQUIRED = re.compile(r"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 _NAME = re.compile(r"^Name:\s*(\S+)", re.MULTILINE)
 _VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE)
@@ -182,15 +181,13 @@ class Environment:
 
 
 def _found_in(entry: str, complaints: list[str]) -> Iterator[Installed]:
-    sources = iter(distributions(path=[entry]))
-    while True:
-        try:
-            source = next(sources, None)
-        except Exception as problem:  # noqa: BLE001 - a border: finders on sys.meta_path are foreign code
-            complaints.append(f"{entry or '.'}: {type(problem).__name__}: {problem}")
-            return
-        if source is None:
-            return
+    try:
+        # Folders are listed in any order: of two versions in one folder always the same has to be first.
+        sources = sorted(distributions(path=[entry]), key=lambda source: str(getattr(source, "_path", "")))
+    except Exception as problem:  # noqa: BLE001 - a border: finders on sys.meta_path are foreign code
+        complaints.append(f"{entry or '.'}: {type(problem).__name__}: {problem}")
+        return
+    for source in sources:
         try:
             found = _installed(source, entry)
         except Exception as problem:  # noqa: BLE001 - a border: any kind of broken metadata must not stop the listing

@@ -112,7 +112,7 @@ class Hooks:
             environment: The distributions; this interpreter's when None.
             judge: Looks at (name, target) in a child process first; one with an error is not imported here.
         """
-        for distribution in (environment or Environment.read()).installed.values():
+        for _, distribution in sorted((environment or Environment.read()).installed.items()):
             for name, point in distribution.points(HOOKS):
                 self._load(f"{distribution.name}:{name}", point, judge)
 
