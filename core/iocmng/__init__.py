@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from iocmng.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from iocmng.base.job import JobBase, JobResult
     from iocmng.base.parameters import ParameterModel
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     from iocmng.host.single import run_ioc
     from iocmng.values import Reading
 
-__version__ = "3.0.0"
 
 _HOMES = {
     "TaskBase": "iocmng.base.task",

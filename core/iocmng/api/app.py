@@ -20,9 +20,9 @@ from iocmng.api.replies import reply
 from iocmng.api.runs import Runs
 from iocmng.api.streams import Streams
 from iocmng.runtime.control import HostControl
+from iocmng.version import VERSION
 
 API = "/api/v1"
-VERSION = "3.0.0"
 
 
 class _Part(Protocol):

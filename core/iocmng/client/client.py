@@ -13,6 +13,7 @@ from iocmng.client.stream import follow
 from iocmng.client.transport import Params, Transport
 from iocmng.errors import NotFound
 from iocmng.lifecycle import Trigger
+from iocmng.version import VERSION
 from iocmng.wire import (
     Event,
     HostView,
@@ -28,8 +29,6 @@ from iocmng.wire import (
     revive,
     to_plain,
 )
-
-VERSION = "3.0.0"
 
 
 class Client:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from iocmng.api.access import Access, forget_endpoint, record_endpoint
 from iocmng.api.listening import bind
+from iocmng.api.tokens import SiteToken, TokenStore, read_site_token
 from iocmng.errors import BootFailed
 from iocmng.runtime.control import HostControl
 from iocmng.settings import Settings
@@ -16,6 +19,9 @@ from iocmng.wire import Role
 
 if TYPE_CHECKING:
     from iocmng.api import Server
+
+
+_log = logging.getLogger("iocmng.host")
 
 
 class Admin:
@@ -28,6 +34,7 @@ class Admin:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._access = _access(settings)
         self._socket = bind(settings.admin.host, settings.admin.port)
         self._importing: threading.Thread | None = None
         self._server: Server | None = None
@@ -48,6 +55,12 @@ class Admin:
         scheme = "https" if self._settings.admin.tls else "http"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
+    @property
+    def _shared(self) -> Path | None:
+        """What systemd made for this service with `RuntimeDirectory=iocmng`."""
+        given = self._settings.environ.get("RUNTIME_DIRECTORY")
+        return Path(given) if given else None
+
     def import_soon(self) -> None:
         """Import what serving needs, beside whatever waits next."""
         self._importing = threading.Thread(
@@ -64,39 +77,35 @@ class Admin:
         """
         if self._importing is not None:
             self._importing.join()
-        from iocmng.api import (
-            Access,
-            Server,
-            SiteToken,
-            Tls,
-            TokenStore,
-            create_app,
-            read_site_token,
-            record_endpoint,
-        )
+        from iocmng.api import Server, Tls, create_app
 
+        for warning in self._access.warnings:
+            _log.warning("%s", warning)
         admin, state_dir = self._settings.admin, self._settings.state_dir
-        site = [read_site_token(one.name, one.level, Path(one.token_file)) for one in admin.tokens]
-        if self._settings.token:
-            site.append(SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret=self._settings.token))
-        access = Access(
-            TokenStore(state_dir, site),
-            bind=admin.host,
-            anonymous=admin.anonymous_role,
-            allowed_hosts=admin.allowed_hosts,
-        )
         tls = Tls(certificate=Path(admin.tls.certificate), key=Path(admin.tls.key)) if admin.tls else None
-        self._server = Server(create_app(control, access), self._socket, tls=tls)
+        self._server = Server(create_app(control, self._access), self._socket, tls=tls)
         await self._server.start()
         try:
-            record_endpoint(state_dir, self.url)
+            record_endpoint(state_dir, self.url, shared=self._shared)
         except OSError as error:
             raise BootFailed(f"the endpoint cannot be recorded in {state_dir}: {error.strerror}") from error
 
     async def stop(self) -> None:
         """End streams and requests, and close the port."""
-        from iocmng.api import forget_endpoint
-
         if self._server is not None:
             await self._server.stop()
-            forget_endpoint(self._settings.state_dir)
+            forget_endpoint(self._settings.state_dir, shared=self._shared)
+
+
+def _access(settings: Settings) -> Access:
+    """Who may do what; refuses an open address without a token before anything starts."""
+    admin = settings.admin
+    site = [read_site_token(one.name, one.level, Path(one.token_file)) for one in admin.tokens]
+    if settings.token:
+        site.append(SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret=settings.token))
+    return Access(
+        TokenStore(settings.state_dir, site),
+        bind=admin.host,
+        anonymous=admin.anonymous_role,
+        allowed_hosts=admin.allowed_hosts,
+    )

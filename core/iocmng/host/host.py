@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from iocmng import __version__
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.intents import Intents, starts
 from iocmng.host.panel import HostPanel
@@ -43,6 +42,7 @@ from iocmng.runtime.watchdog import Beat, Watchdog
 from iocmng.spec import InstanceSpec, Kind, RecordSpec
 from iocmng.spec.defaults import host_records
 from iocmng.values import Reading, Value
+from iocmng.version import VERSION
 from iocmng.wire import Actor, Event, EventKind, HostView
 
 _log = logging.getLogger("iocmng.host")
@@ -231,13 +231,14 @@ class Host:
         if self._panel is not None:
             self._panel.state(state)
             self._panel.show("MESSAGE", message)
+        _log.info("%s: %s", state.name, message)
         self._environment.events.publish(EventKind.HOST, text=message, data={"state": state.name})
 
     def _show_constants(self) -> None:
         assert self._panel is not None
         self._panel.count(self.supervisor)
         constants: dict[str, Value] = {
-            "VERSION": __version__,
+            "VERSION": VERSION,
             "BOOT_ID": self.boot_id,
             "HOSTNAME": socket.gethostname(),
             "PID": os.getpid(),
@@ -327,7 +328,7 @@ class Host:
             prefix=self.plan.prefix,
             name=self.plan.name,
             state=self.state.name,
-            version=__version__,
+            version=VERSION,
             hostname=socket.gethostname(),
             pid=os.getpid(),
             boot_id=self.boot_id,

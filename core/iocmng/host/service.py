@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from iocmng.errors import BadInput, NotFound, Refused
@@ -247,10 +247,11 @@ class HostService:
         self.events.publish(EventKind.AUDIT, instance=name, text="run", actor=actor)
         return instance.view()
 
-    def pvs(self, pattern: str = "*") -> Sequence[PvView]:
+    def pvs(self, pattern: str = "*") -> Iterator[PvView]:
         """This host's PVs whose full name matches a shell pattern."""
-        names = [name for name in self._specs if fnmatch.fnmatchcase(name, pattern)]
-        return [pv_view(self._specs[name], self._records.record(name)) for name in names]
+        for name, spec in self._specs.items():
+            if fnmatch.fnmatchcase(name, pattern):
+                yield pv_view(spec, self._records.record(name))
 
     def pv(self, name: str) -> PvView:
         """One PV of this host, by full name or `INSTANCE:PORT`."""
