@@ -14,12 +14,8 @@ import pytest
 from environments import ROOT, Environment, checkout, clean, uv
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-BROUGHT_ALONG = {
-    # EPICS itself and numpy, by softioc and p4p.
-    *("epicscorelibs", "pvxslibs", "setuptools-dso", "epicsdbbuilder", "numpy"),
-    # By fastapi, pydantic, typer and hatchling.
-    *("starlette", "pydantic-core", "click", "packaging"),
-}
+# By epicscorelibs, softioc, fastapi, pydantic and typer, in this order.
+BROUGHT_ALONG = {"setuptools-dso", "epicsdbbuilder", "starlette", "pydantic-core", "click"}
 OWN = sys.stdlib_module_names | {"iocmng", "iocmng_cli"}
 LIGHT = ["iocmng", "iocmng.wire", "iocmng.lifecycle", "iocmng.values", "iocmng.client", "iocmng_cli.main"]
 HEAVY = ["softioc", "epicscorelibs", "p4p", "epics", "numpy", "pydantic", "fastapi", "uvicorn", "cothread"]
