@@ -221,6 +221,18 @@ def test_good_verdicts_are_kept_and_bad_ones_asked_again(site: Site) -> None:
     assert prober.asked == ["a", "b", "edited"]
 
 
+def test_one_instance_is_looked_at_again_without_importing_others(site: Site) -> None:
+    for name in ("a", "b", "c"):
+        site.plugin(name, fingerprint=None)
+    prober = Prober()
+    settings = Settings(prefix="P", state_dir=site.tmp / "state")
+    catalog = build_catalog(settings, site.hooks, prober=prober, focus="b")
+    assert prober.asked == ["b"]
+    again = catalog.find("b")
+    assert again is not None
+    assert again.valid
+
+
 def test_a_damaged_store_is_no_fault(site: Site) -> None:
     site.plugin("a")
     site.build()

@@ -48,6 +48,7 @@ def build_catalog(
     prober: Prober | None = None,
     store: VerdictStore | None = None,
     journal: Journal | None = None,
+    focus: str | None = None,
 ) -> Catalog:
     """Find, configure and judge everything; never raises because of a plugin.
 
@@ -57,6 +58,8 @@ def build_catalog(
         prober: Imports plugins in a child process; without one only the first step of validation is done.
         store: Keeps verdicts from one start to the next.
         journal: Knows who ended the host the last time.
+        focus: The only instance that is to be imported (an operator's reset, changed files): all others are
+            judged by their files and kept verdicts, and only this one of the result counts.
     """
     store = store or VerdictStore(None)
     drafts, notes = make_drafts(settings, [check_files(one) for one in _discover(settings, hooks)])
@@ -66,7 +69,7 @@ def build_catalog(
         draft.verdict = store.get(key) if key else None
         draft.describe(settings)
     policy.configure(drafts, settings, hooks)
-    judge(drafts, settings, prober, store)
+    judge(drafts, settings, prober, store, focus)
     _compare(drafts, settings, journal)
     judged = policy.ask([draft.candidate(settings) for draft in drafts], settings, hooks)
     ordered = sorted(judged, key=lambda one: (one.spec.supervision.start_order, one.spec.name))

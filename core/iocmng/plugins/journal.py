@@ -20,6 +20,10 @@ from iocmng.wire import Finding, Level, Where
 _log = logging.getLogger("iocmng.plugins")
 _CRASHED = re.compile(r"^Current thread 0x([0-9a-fA-F]+)", re.MULTILINE)
 _FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
+IMPORT, START, CYCLE, RUN = "import", "start", "first cycle", "run"
+_FORGIVABLE = frozenset({RUN})
+_SILENT = frozenset({IMPORT, START})
+_SLACK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Blame:
 
     Attributes:
         instance: Its name.
-        doing: What was under way, `import` or `start`.
+        doing: What was under way: `import`, `start` or `first cycle`.
         time: When that began, seconds since 1970-01-01 UTC.
         reason: What Python said, "" when it said nothing.
         fingerprint: Of its plugin at that time; with another one it is innocent.
@@ -55,10 +59,15 @@ class Journal:
     """Notes on disk what is under way, and tells at the next boot who was it.
 
     Entries are written without waiting for the disk: they outlive a crash of the process; a power failure, of
-    which no plugin is guilty, leaves none.
+    which no plugin is guilty, leaves none. Each is a line at the end of a file, so that a thousand instances that
+    start cost a thousand times what one does.
 
     Args:
         state_dir: The host's state directory.
+
+    Attributes:
+        convicted: Instances that were found guilty at this boot.
+        problem: How the host died the last time and who was at it, or "".
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -71,7 +80,10 @@ class Journal:
         self._blamed = _read_blamed(self._blame_file)
         self._crash: TextIO | None = None
         self._descriptor: int | None = None
-        self._suspects = _read_lines(self._open_file)
+        self._lines = 0
+        self.convicted: tuple[str, ...] = ()
+        self.problem = ""
+        self._suspects = _read_suspects(self._open_file)
         self._report = _read_text(self._crash_file)
         self._convict()
 
@@ -82,12 +94,12 @@ class Journal:
             return dict(self._blamed)
 
     def _convict(self) -> None:
-        """Find the culprit: the one whose thread crashed; else the only one that was under way."""
-        found = _CRASHED.search(self._report)
+        """Find the culprit: the one whose thread crashed; without a crash the only one that was starting."""
+        found, reason = _CRASHED.search(self._report), _FATAL.search(self._report)
         guilty = [one for one in self._suspects if found and one.get("thread") == int(found[1], 16)]
-        if not guilty and not self._report and len(self._suspects) == 1:
-            guilty = self._suspects
-        reason = _FATAL.search(self._report)
+        if not self._report:
+            starting = [one for one in self._suspects if one.get("doing") in _SILENT]
+            guilty = starting if len(starting) == 1 else []
         for one in guilty[-1:]:
             blame = Blame(
                 str(one.get("instance", "")),
@@ -96,15 +108,26 @@ class Journal:
                 reason[1] if reason else "",
                 str(one.get("fingerprint", "")),
             )
-            self._blamed[blame.instance] = blame
-        if self._suspects or self._report:
-            names = ", ".join(str(one.get("instance")) for one in self._suspects) or "nothing"
-            culprit = guilty[-1].get("instance") if guilty else "none"
-            _log.error("the host died; under way: %s; blamed: %s", names, culprit)
-        self._save()
+            if blame.doing not in _FORGIVABLE:
+                self._blamed[blame.instance] = blame
+                self.convicted = (blame.instance,)
+            self.problem = f"the host died the last time, in the {blame.doing} of {blame.instance}"
+        if self._report:
+            self.problem = self.problem or "the host died the last time, in no code of a plugin"
+            self.problem += f": {reason[1] if reason else 'crash'}; the stacks are in {self._last_crash}"
+        elif self._suspects and not self.problem:
+            self.problem = "the host died the last time, and nothing says of what"
+        if self.problem:
+            _log.error("%s", self.problem)
+        if self.convicted:
+            self._save()
         self._open_file.unlink(missing_ok=True)
         if self._report:
-            self._crash_file.replace(self._crash_file.with_name("crash-last.txt"))
+            self._crash_file.replace(self._last_crash)
+
+    @property
+    def _last_crash(self) -> Path:
+        return self._crash_file.with_name("crash-last.txt")
 
     def watch(self) -> None:
         """Have Python write every thread's stack to the state directory when the process crashes."""
@@ -121,10 +144,11 @@ class Journal:
             self.over(instance)
 
     def begin(self, what: str, instance: str, *, fingerprint: str = "") -> None:
-        """Note that `what` (`import` or `start`) of an instance is under way on this thread, until `over`.
+        """Note that `what` of an instance is under way on this thread, until `over`.
 
         Args:
-            what: What it is at; takes the place of what it was at before.
+            what: `import`, `start`, `first cycle` or `run`; takes the place of what it was at before. Whoever
+                ends the host in its `run` is named and not blamed: it has shown that it can run.
             instance: Its name.
             fingerprint: Of its plugin, "" when its files may change unnoticed.
         """
@@ -137,21 +161,28 @@ class Journal:
         }
         with self._lock:
             self._under_way[instance] = entry
-            self._write()
+            self._append(entry)
 
     def over(self, instance: str) -> None:
         """Note that nothing of an instance is under way any more. Any thread, and also when nothing was."""
         with self._lock:
             if self._under_way.pop(instance, None) is not None:
-                self._write()
+                self._append({"instance": instance})
 
-    def _write(self) -> None:
-        data = "".join(json.dumps(entry) + "\n" for entry in self._under_way.values()).encode()
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        """Add one line; once most of the file is history, begin it anew."""
+        self._lines += 1
         try:
             if self._descriptor is None:
-                self._descriptor = os.open(self._open_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            os.pwrite(self._descriptor, data, 0)
-            os.ftruncate(self._descriptor, len(data))
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+                self._descriptor = os.open(self._open_file, flags, 0o600)
+            if self._lines > 4 * len(self._under_way) + _SLACK:
+                self._lines = len(self._under_way)
+                whole = "".join(json.dumps(one) + "\n" for one in self._under_way.values())
+                os.ftruncate(self._descriptor, 0)
+                os.write(self._descriptor, whole.encode())
+            else:
+                os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
         except OSError as problem:
             _log.warning("the journal cannot be written: %s", problem)
 
@@ -205,16 +236,19 @@ def _read_text(path: Path) -> str:
         return ""
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    entries = []
+def _read_suspects(path: Path) -> list[dict[str, Any]]:
+    """What each instance was at when the file ended."""
+    entries: dict[str, dict[str, Any]] = {}
     for line in _read_text(path).splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict):
-            entries.append(entry)
-    return entries
+        if isinstance(entry, dict) and isinstance(name := entry.get("instance"), str):
+            entries.pop(name, None)
+            if entry.get("doing"):
+                entries[name] = entry
+    return list(entries.values())
 
 
 def _read_blamed(path: Path) -> dict[str, Blame]:

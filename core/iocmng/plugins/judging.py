@@ -11,7 +11,13 @@ from iocmng.plugins.verdict import Prober, Question, Verdict, VerdictStore
 from iocmng.settings.settings import Settings
 
 
-def judge(drafts: Sequence[Draft], settings: Settings, prober: Prober | None, store: VerdictStore) -> None:
+def judge(
+    drafts: Sequence[Draft],
+    settings: Settings,
+    prober: Prober | None,
+    store: VerdictStore,
+    focus: str | None = None,
+) -> None:
     """Lay a verdict on every instance that may still run, and describe it again by that.
 
     Args:
@@ -19,6 +25,7 @@ def judge(drafts: Sequence[Draft], settings: Settings, prober: Prober | None, st
         settings: The settings in force.
         prober: Is asked where no kept verdict fits; without one only kept verdicts count.
         store: The kept verdicts.
+        focus: The only instance to ask about, None for all.
     """
     asked: list[tuple[list[Draft], Question]] = []
     for group in _groups(drafts):
@@ -26,7 +33,7 @@ def judge(drafts: Sequence[Draft], settings: Settings, prober: Prober | None, st
         verdict = store.get(key) if key else None
         if verdict is not None and _covers(verdict, group):
             _lay(verdict, group, settings)
-        elif prober is not None:
+        elif prober is not None and focus in (None, *(draft.name for draft in group)):
             source = list(check_source(group[0].checked.discovered))
             for draft in group:
                 draft.findings.extend(source)

@@ -15,6 +15,7 @@ from iocmng.spec import Kind, PluginRef
 from iocmng.wire import Finding, from_plain, to_plain
 
 FILE = "verdicts.json"
+MOST = 4_096
 
 
 def parameters_key(parameters: Mapping[str, Any]) -> str:
@@ -120,15 +121,17 @@ class VerdictStore:
             self._read[key] = verdict
 
     def save(self) -> None:
-        """Write what was used since the start in one step; what cannot be written is asked again."""
-        if self._file is None or self._used == self._known:
+        """Write the verdicts in one step, the latest used ones last; what cannot be written is asked again."""
+        if self._file is None or self._used.items() <= self._known.items():
             return
+        unused = {key: plain for key, plain in self._known.items() if key not in self._used}
+        kept = dict([*unused.items(), *self._used.items()][-MOST:])
         scratch = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(self._used), encoding="utf-8")
+            scratch.write_text(json.dumps(kept), encoding="utf-8")
             scratch.replace(self._file)
         except OSError:
             scratch.unlink(missing_ok=True)
         else:
-            self._known = dict(self._used)
+            self._known = kept
