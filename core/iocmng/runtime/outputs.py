@@ -17,6 +17,9 @@ from iocmng.spec.convert import convert
 from iocmng.values import PortType, Reading, Severity, Status, Value
 
 
+NOT_WRITTEN = "not written since the start"
+
+
 class InstanceGone(Exception):
     """A thread that was given up still writes; its writes are refused."""
 
@@ -143,12 +146,21 @@ class Outputs:
         """The instance entered RUN: show what has been written with its quality; the rest stays INVALID."""
         with self._lock:
             self._valid = True
-            for name, written in self._written.items():
-                _, record = self._ports[name]
+            for name, (port, record) in self._ports.items():
+                if port.direction is not Direction.OUTPUT:
+                    continue
+                written = self._written.get(name)
+                if written is None:
+                    self._show_unwritten(name, record)
+                    continue
                 record.publish(
                     written.value, written.severity, written.status, written.reason, written.timestamp
                 )
                 self._shown[name] = written.value
+
+    def _show_unwritten(self, name: str, record: Record) -> None:
+        value = self._shown.get(name)
+        record.publish(empty(record) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN)
 
     def hold(self, reason: str) -> None:
         """What is written from now on is INVALID until `validate`; what is shown stays as it is."""
