@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -342,3 +343,23 @@ def test_the_environment_of_the_settings_reaches_parameters(site: Site) -> None:
     tank = site.build().find("tank")
     assert tank is not None
     assert tank.spec.parameters["step"].value == 7
+
+
+def test_what_the_source_tells_is_kept_with_the_verdict(site: Site) -> None:
+    code = site.tmp / "code.py"
+    code.write_text("from iocmng import TaskBase\nclass Tank(TaskBase):\n    pass\n")
+    site.plugin("tank")
+    plugin = replace(site.found[0].plugin, target="code")
+    site.found[0] = replace(site.found[0], plugin=plugin, file=str(code))
+    for asked in (["tank"], []):
+        site.store = VerdictStore(site.tmp / "state")
+        prober = Prober()
+        catalog = site.build(prober)
+        assert prober.asked == asked
+        assert codes(catalog, "tank") == {"class-unnamed"}
+    code.write_text("class (:\n")
+    site.found[0] = replace(site.found[0], fingerprint="changed")
+    prober = Prober()
+    catalog = site.build(prober)
+    assert prober.asked == []
+    assert codes(catalog, "tank") == {"syntax-error"}

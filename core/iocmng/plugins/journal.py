@@ -81,6 +81,7 @@ class Journal:
         self._crash: TextIO | None = None
         self._descriptor: int | None = None
         self._lines = 0
+        self._failing = False
         self.convicted: tuple[str, ...] = ()
         self.problem = ""
         self._suspects = _read_suspects(self._open_file)
@@ -164,9 +165,10 @@ class Journal:
             self._append(entry)
 
     def over(self, instance: str) -> None:
-        """Note that nothing of an instance is under way any more. Any thread, and also when nothing was."""
+        """Note that nothing of an instance is under way on this thread any more; nothing when nothing was."""
         with self._lock:
-            if self._under_way.pop(instance, None) is not None:
+            if self._under_way.get(instance, {}).get("thread") == threading.get_ident():
+                del self._under_way[instance]
                 self._append({"instance": instance})
 
     def _append(self, entry: Mapping[str, Any]) -> None:
@@ -183,8 +185,11 @@ class Journal:
                 os.write(self._descriptor, whole.encode())
             else:
                 os.write(self._descriptor, json.dumps(entry).encode() + b"\n")
+            self._failing = False
         except OSError as problem:
-            _log.warning("the journal cannot be written: %s", problem)
+            if not self._failing:
+                _log.warning("the journal cannot be written: %s", problem)
+            self._failing = True
 
     def forgive(self, instance: str) -> bool:
         """Drop the blame of an instance (an operator's reset, a new version); say whether there was one."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from iocmng.plugins.candidate import has_error
 from iocmng.plugins.draft import Draft
 from iocmng.plugins.validate import check_source
 from iocmng.plugins.verdict import Prober, Question, Verdict, VerdictStore
 from iocmng.settings.settings import Settings
+
+Asked = tuple[list[Draft], Question]
+"""Instances of one plugin with one config, and what is asked about them."""
 
 
 def judge(
@@ -27,25 +31,35 @@ def judge(
         store: The kept verdicts.
         focus: The only instance to ask about, None for all.
     """
-    asked: list[tuple[list[Draft], Question]] = []
+    asked: list[Asked] = []
     for group in _groups(drafts):
         key = group[0].verdict_key
         verdict = store.get(key) if key else None
         if verdict is not None and _covers(verdict, group):
             _lay(verdict, group, settings)
         elif prober is not None and focus in (None, *(draft.name for draft in group)):
-            source = list(check_source(group[0].checked.discovered))
-            for draft in group:
-                draft.findings.extend(source)
-            if not has_error(source):
-                asked.append((group, _question(group, settings)))
+            asked.append((group, _question(group, settings)))
     if asked and prober is not None:
-        verdicts = prober.ask([question for _, question in asked])
-        for (group, _), verdict in zip(asked, verdicts, strict=True):
+        for (group, _), verdict in zip(asked, _verdicts(asked, prober), strict=True):
             if key := group[0].verdict_key:
                 store.put(key, verdict)
             _lay(verdict, group, settings)
     store.save()
+
+
+def _verdicts(asked: Sequence[Asked], prober: Prober) -> Iterator[Verdict]:
+    """A verdict for each question; what has a syntax error is not imported."""
+    sources = [tuple(check_source(group[0].checked.discovered)) for group, _ in asked]
+    questions = [
+        question for (_, question), source in zip(asked, sources, strict=True) if not has_error(source)
+    ]
+    answers = iter(prober.ask(questions))
+    for source in sources:
+        if has_error(source):
+            yield Verdict(findings=source)
+        else:
+            answer = next(answers)
+            yield replace(answer, findings=(*source, *answer.findings))
 
 
 def _groups(drafts: Sequence[Draft]) -> list[list[Draft]]:

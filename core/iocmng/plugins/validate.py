@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def check_files(discovered: Discovered) -> Checked:
     findings = (*discovered.findings, *loaded.findings)
     key = None
     if discovered.fingerprint is not None and loaded.config is not None:
-        key = VerdictStore.key(discovered.fingerprint, discovered.plugin, Path(path).read_bytes())
+        with suppress(OSError):
+            key = VerdictStore.key(discovered.fingerprint, discovered.plugin, Path(path).read_bytes())
     return Checked(discovered, loaded, findings, key)
 
 
