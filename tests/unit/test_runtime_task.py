@@ -416,6 +416,7 @@ def test_health_degrades_and_recovers() -> None:
     with run_task(Ill, CONFIG) as task:
         task.step(1.0)
         assert task.get("DEGRADED") is True
+        assert task.reading("DEGRADED").message == "coolant is warm"
         assert task.instance.degraded == "coolant is warm"
         task.step(70.0)
         assert task.get("DEGRADED") is False

@@ -79,6 +79,7 @@ class Admin:
             self._importing.join()
         from iocmng.api import Server, Tls, create_app
 
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         for warning in self._access.warnings:
             _log.warning("%s", warning)
         admin, state_dir = self._settings.admin, self._settings.state_dir

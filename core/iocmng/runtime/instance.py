@@ -99,7 +99,7 @@ class Instance:
         if reason == self.degraded:
             return
         self.degraded = reason
-        self.panel.show("DEGRADED", bool(reason))
+        self.panel.degraded(reason)
         self.env.events.publish(EventKind.DEGRADED, instance=self.name, text=reason)
         self.changed(self)
 

@@ -16,7 +16,6 @@ from iocmng.spec import Direction, InstanceSpec, PortSpec
 from iocmng.spec.convert import convert
 from iocmng.values import PortType, Reading, Severity, Status, Value
 
-
 NOT_WRITTEN = "not written since the start"
 
 

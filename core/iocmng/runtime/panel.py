@@ -7,7 +7,9 @@ import threading
 
 from iocmng.runtime.ports import Record, RecordPort
 from iocmng.spec import InstanceSpec
-from iocmng.values import Value
+from iocmng.values import Severity, Status, Value
+
+REASON = 39
 
 
 def ascii_text(text: str, length: int = 255) -> str:
@@ -62,6 +64,18 @@ class Panel:
         """Show LAST_ERROR and its time; "" clears both."""
         self.text("LAST_ERROR", text)
         self.text("LAST_ERROR_TIME", clock_text(when) if text else "")
+
+    def degraded(self, reason: str) -> None:
+        """Show DEGRADED with its reason as the alarm's message; "" for not degraded."""
+        record = self._records.get("DEGRADED")
+        if record is None:
+            return
+        with self._lock:
+            self._shown["DEGRADED"] = bool(reason)
+            if reason:
+                record.publish(True, Severity.MINOR, Status.STATE, ascii_text(reason, REASON))
+            else:
+                record.publish(False)
 
     def forget(self, name: str) -> None:
         """A client wrote the record: what is shown is no longer known."""

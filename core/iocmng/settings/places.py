@@ -17,6 +17,8 @@ from iocmng.errors import BadInput
 from iocmng.settings.layers import Layers
 from iocmng.wire import Finding, Level, Where
 
+MACHINE = 20
+
 
 def read_beamline(file: Path | None, findings: list[Finding]) -> Mapping[str, Any]:
     """The content of the beamline file; a missing one is a warning, as the earlier system went on without.
@@ -55,6 +57,8 @@ def host_prefix(layers: Layers, beamline: Mapping[str, Any]) -> tuple[str, bool]
         layers.origins["prefix"] = source
     else:
         machine = re.sub(r"[^A-Z0-9_-]", "-", socket.gethostname().partition(".")[0].upper()) or "HOST"
+        # Names of containers can be long, and a default must leave room for the PVs of every plugin.
+        machine = machine[:MACHINE]
         source, prefix, chosen = "host name", f"IOCMNG:{machine}", False
     longest = names.MAX_PV - len(":HOST:RESTART_REQUIRED")
     problem = names.prefix_problem(prefix)
