@@ -20,6 +20,7 @@ from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
 from iocmng.host.summary import summary
 from iocmng.links import pv_client
+from iocmng.plugins.journal import Journal
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import Boots, DesiredState
 from iocmng.runtime.lock import Holder, StateLock, private_directory
@@ -83,14 +84,20 @@ def _locked(settings: Settings) -> int:
     holder = Holder(os.getpid(), os.uname().nodename, settings.prefix, started=time.time())
     with StateLock(settings.state_dir, holder) as lock, Admin(settings) as admin:
         logs = _logs(settings)
+        journal = Journal(settings.state_dir)
         boots = Boots(settings.state_dir / "boots.json", RealClock())
-        attempts = boots.begin()
+        attempts = boots.begin(known=bool(journal.convicted))
         try:
-            code = _serve(settings, lock, admin, logs, boots, attempts)
+            code = _serve(settings, lock, admin, logs, boots, attempts, journal)
         except _Stopped:
             boots.succeeded()
             raise
+        except IocmngError as error:
+            # What ends a boot is read in the log by whoever was not at the terminal.
+            _log.error("boot failed: %s", error.detail)
+            raise
         finally:
+            journal.close()
             logs.close()
         return code
 
@@ -111,17 +118,22 @@ def _logs(settings: Settings) -> LogBook:
 
 
 def _serve(
-    settings: Settings, lock: StateLock, admin: Admin, logs: LogBook, boots: Boots, attempts: int
+    settings: Settings,
+    lock: StateLock,
+    admin: Admin,
+    logs: LogBook,
+    boots: Boots,
+    attempts: int,
+    journal: Journal,
 ) -> int:
     problems = [str(finding) for finding in settings.findings]
-    if boots.problem:
-        problems.append(boots.problem)
+    problems += filter(None, (boots.problem, journal.problem))
     safe_mode = "asked for" if settings.safe_mode else ""
     if attempts > FAILED_BOOTS:
         safe_mode = f"{attempts - 1} boots in a row have failed; the log of the last one says why"
     desired = DesiredState(settings.state_dir / "desired.json", RealClock())
     problems += desired.load()
-    found = find_plugins(settings, safe=bool(safe_mode))
+    found = find_plugins(settings, journal, safe=bool(safe_mode))
     plan = HostPlan(
         prefix=settings.prefix,
         default_prefix=settings.default_prefix,
@@ -138,6 +150,7 @@ def _serve(
         problems=(*problems, *found.problems),
         describe_config=settings.describe,
         look_again=found.look_again,
+        note=found.note,
     )
     return asyncio.run(_main(plan, settings, lock, admin, logs, boots, desired, found.hooks))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from iocmng.host.plan import Load
@@ -16,10 +17,9 @@ from iocmng.plugins.load import load_class, prepare
 from iocmng.plugins.sources import register_sources
 from iocmng.plugins.verdict import VerdictStore
 from iocmng.settings import Settings
-from iocmng.spec import PluginRef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FoundPlugins:
     """What boot found: instances, a way to import their classes, and registered hooks."""
 
@@ -41,13 +41,22 @@ class FoundPlugins:
 
     @property
     def load(self) -> Load:
-        """Imports a class, noting meanwhile that it does."""
+        """Imports a class."""
+        return lambda plugin, instance: load_class(plugin)
 
-        def load(plugin: PluginRef, instance: str) -> type:
-            with self.journal.doing("import", instance):
-                return load_class(plugin)
+    @cached_property
+    def _fingerprints(self) -> Mapping[str, str]:
+        return {
+            one.spec.name: (one.discovered.fingerprint or "") if one.discovered else ""
+            for one in self.candidates
+        }
 
-        return load
+    def note(self, instance: str, what: str) -> None:
+        """Keep the journal; see `Environment.note`."""
+        if what:
+            self.journal.begin(what, instance, fingerprint=self._fingerprints.get(instance, ""))
+        else:
+            self.journal.over(instance)
 
     def look_again(self) -> Mapping[str, Any]:
         """Look for plugins again and say what differs from this boot; a start of the host takes it over."""
@@ -78,10 +87,9 @@ def _catalog(settings: Settings, hooks: Hooks, journal: Journal) -> Catalog:
         )
 
 
-def find_plugins(settings: Settings, *, safe: bool) -> FoundPlugins:
+def find_plugins(settings: Settings, journal: Journal, *, safe: bool) -> FoundPlugins:
     """Find and validate all plugins; in safe mode none is looked for."""
     hooks = Hooks()
-    journal = Journal(settings.state_dir)
     if safe:
         return FoundPlugins(settings, Catalog(()), hooks, journal, True)
     register_sources(hooks)

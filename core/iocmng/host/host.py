@@ -88,6 +88,7 @@ class Host:
             after=self._pump.agenda.after,
             random=random.random,
             demand_exit=self.demand_exit,
+            note=plan.note,
         )
         self.supervisor = Supervisor(self._environment)
         self.supervisor.acted = self._intents.acted
@@ -149,6 +150,8 @@ class Host:
         """
         endpoints = self._records.start()
         self.ca_port, self.pva_port = endpoints.ca_port, endpoints.pva_port
+        for note in endpoints.notes:
+            self._complain(note)
         for candidate, spec in self._made:
             self.supervisor.add(self._instance(candidate, spec))
         probe = next(iter(self._host_records.values()), None) or self._first_readonly()

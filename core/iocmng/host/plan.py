@@ -14,6 +14,10 @@ Load = Callable[[PluginRef, str], type]
 """Imports the class of a plugin for the instance of that name."""
 
 
+def _unnoted(instance: str, what: str) -> None:
+    """A host without plugins of its own choice keeps no journal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlan:
     """Everything that is fixed before records are made.
@@ -33,6 +37,7 @@ class HostPlan:
         problems: What boot found that does not stop it.
         describe_config: Settings in force, for listings.
         look_again: Looks for plugins again, and says what changed.
+        note: Keeps the journal; see `Environment.note`.
         boot_times: Seconds each phase before took, for the log.
     """
 
@@ -53,4 +58,5 @@ class HostPlan:
     problems: tuple[str, ...] = ()
     describe_config: Callable[[], Mapping[str, Any]] = dict
     look_again: Callable[[], Mapping[str, Any]] = dict
+    note: Callable[[str, str], None] = _unnoted
     boot_times: Mapping[str, float] = field(default_factory=dict)

@@ -156,14 +156,15 @@ class Boots:
         self._clock = clock
         self.problem = ""
 
-    def begin(self) -> int:
+    def begin(self, *, known: bool = False) -> int:
         """Count this boot and return how many in a row have begun and not succeeded, this one included.
 
+        With `known` it is known who ended the last one, and that will not happen again: counting begins anew.
         A file that cannot be read or written never stops the boot; `problem` says so.
         """
         found = read_state(self._path, _parse_boots, now=self._clock.time())
         self.problem = found.problem
-        attempts = (found.value or 0) + 1
+        attempts = 1 if known else (found.value or 0) + 1
         self._store(attempts)
         return attempts
 

@@ -9,6 +9,10 @@ from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import AuthorLoop, Clock, RecordPort, Undo
 
 
+def _unnoted(instance: str, what: str) -> None:
+    """Nobody keeps a journal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
     """Shared by all instances.
@@ -22,6 +26,8 @@ class Environment:
         after: Call something on the supervising thread after so many seconds; the returned call ends it.
         random: A number from 0 to 1.
         demand_exit: The host has to exit with the code that asks for a restart, and why.
+        note: An instance is at something on this thread from now on: `import`, `start`, `first cycle`, `run`,
+            or, with "", at nothing any more; so that the next boot knows who ended the process.
     """
 
     records: RecordPort
@@ -32,3 +38,4 @@ class Environment:
     after: Callable[[float, Callable[[], None]], Undo]
     random: Callable[[], float]
     demand_exit: Callable[[str], None]
+    note: Callable[[str, str], None] = _unnoted

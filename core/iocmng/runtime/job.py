@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from iocmng.errors import BadInput, Refused
@@ -144,6 +145,7 @@ class JobInstance(Instance):
             owner=self,
             authors=self.env.authors,
             clock=self.env.clock,
+            note=partial(self.env.note, self.name),
         )
         self.runs_started += 1
         self.pending.clear()

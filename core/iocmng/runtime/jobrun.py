@@ -20,7 +20,8 @@ from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.runs import Run
 from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import PortAccess
-from iocmng.runtime.taskrun import LEAVE_GRACE, describe, stack_line
+from iocmng.runtime.taskrun import LEAVE_GRACE
+from iocmng.runtime.traces import describe, stack_line
 from iocmng.spec import InstanceSpec
 from iocmng.values import Reading, Value
 
@@ -88,6 +89,7 @@ class JobRun:
         owner: JobOwner,
         authors: AuthorLoop,
         clock: Clock,
+        note: Callable[[str], None],
     ) -> None:
         self.spec = spec
         self.run = run
@@ -103,6 +105,7 @@ class JobRun:
         self._load = load
         self._owner = owner
         self._clock = clock
+        self._note = note
         self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
 
     def start(self) -> None:
@@ -151,10 +154,13 @@ class JobRun:
         outcome, message, data, trace = JobState.FAILED, "", None, ""
         undo = bind_thread(self.spec.name)
         try:
+            self._note("import")
             self.cls = self._load()
+            self._note("start")
             self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
             job: JobBase = make(self.cls, JobRunContext(self, self.spec, self._logger))
             self._call(job.initialize)
+            self._note("run")
             result = self._call(job.execute)
             if not isinstance(result, JobResult):
                 result = JobResult(True, data=result)
@@ -170,4 +176,5 @@ class JobRun:
             self._logger.error("%s\n%s", message, trace)
         finally:
             self._owner.finished(self, outcome, message, data, trace)
+            self._note("")
             undo()

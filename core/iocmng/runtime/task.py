@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from iocmng.errors import Refused
@@ -202,6 +203,7 @@ class TaskInstance(Instance):
             owner=RunReports(self, self.env.post),
             authors=self.env.authors,
             clock=self.env.clock,
+            note=partial(self.env.note, self.name),
         )
         self.pending.clear()
         self.degrade("")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import sys
 import threading
 import time
 import traceback
@@ -24,6 +23,7 @@ from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.schedule import Schedule
 from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import TaskRunContext
+from iocmng.runtime.traces import describe, stack_line
 from iocmng.spec import InstanceSpec, Mode
 
 CHECKUP = 30.0
@@ -68,6 +68,7 @@ class TaskRun:
         owner: TaskOwner,
         authors: AuthorLoop,
         clock: Clock,
+        note: Callable[[str], None],
     ) -> None:
         self.spec = spec
         self.parameters: Any = values
@@ -85,6 +86,8 @@ class TaskRun:
         self._load = load
         self._owner = owner
         self._clock = clock
+        self._note = note
+        self._proven = False
         self._wakeup = clock.wakeup()
         self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
         self._context = TaskRunContext(self, spec, self._logger)
@@ -181,6 +184,7 @@ class TaskRun:
         if self._looping:
             self.progress.expected = True
             self.step()
+            self._prove()
         return not self.leaving
 
     def _sleep_elsewhere(self, seconds: float) -> bool:
@@ -202,11 +206,14 @@ class TaskRun:
     def _main(self) -> None:
         undo = bind_thread(self.spec.name)
         try:
+            self._note("import")
             self.cls = self._load()
+            self._note("start")
             self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
             author: TaskBase = make(self.cls, self._context)
             self._call(author.initialize)
             self._author = author
+            self._note("run")
             self._owner.initialized(self)
             self._run(author)
         except InstanceGone as gone:
@@ -215,6 +222,7 @@ class TaskRun:
             self._fail(error)
         finally:
             self._finish()
+            self._note("")
             undo()
 
     def _fail(self, error: BaseException) -> None:
@@ -308,6 +316,8 @@ class TaskRun:
         self._stepped = False
         panel.show("BUSY", True)
         outcome, error = TASK_SUCCESS, None
+        if not self._proven:
+            self._note("first cycle")
         try:
             if self._call(work) is False:
                 outcome = TASK_FAIL
@@ -320,6 +330,7 @@ class TaskRun:
             self.in_cycle = self._looping = False
             counters.last_duration = max(time.perf_counter() - started, 0.0)
             panel.show("BUSY", False)
+        self._prove()
         if not self._stepped:
             counters.cycles += 1
             panel.show("CYCLE_COUNT", counters.cycles)
@@ -328,6 +339,12 @@ class TaskRun:
         self.progressed()
         self._judge(error)
         self._checkup()
+
+    def _prove(self) -> None:
+        """A cycle has not ended the process."""
+        if not self._proven:
+            self._proven = True
+            self._note("run")
 
     def _judge(self, error: BaseException | None) -> None:
         if error is None:
@@ -370,21 +387,3 @@ class TaskRun:
             reason = f"health() failed: {describe(error)}"
         self.counters.health = self._health = str(reason) if reason else ""
         self._owner.health(self, self._health or self._declared)
-
-
-def describe(error: BaseException) -> str:
-    """An exception in one line, its kind first."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def stack_line(thread: threading.Thread | None) -> str:
-    """The line of code in which a thread stands, "ended" when it has."""
-    frame = sys._current_frames().get(thread.ident or 0) if thread is not None and thread.is_alive() else None
-    if frame is None:
-        return "ended"
-    innermost = frame
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(("iocmng.", "threading")):
-        frame = frame.f_back
-    stands = frame or innermost
-    return f"{stands.f_code.co_filename}:{stands.f_lineno} in {stands.f_code.co_name}"

@@ -1,0 +1,24 @@
+"""What code is at: an exception in one line, and the line in which a thread stands."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+
+def describe(error: BaseException) -> str:
+    """An exception in one line, its kind first."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def stack_line(thread: threading.Thread | None) -> str:
+    """The line of code in which a thread stands, "ended" when it has."""
+    frame = sys._current_frames().get(thread.ident or 0) if thread is not None and thread.is_alive() else None
+    if frame is None:
+        return "ended"
+    innermost = frame
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(("iocmng.", "threading")):
+        frame = frame.f_back
+    stands = frame or innermost
+    return f"{stands.f_code.co_filename}:{stands.f_lineno} in {stands.f_code.co_name}"
