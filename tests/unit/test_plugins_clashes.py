@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iocmng.plugins.clashes import dependency_faults, pv_clashes
@@ -56,6 +56,7 @@ def test_a_circle_is_a_fault_of_all_in_it_and_of_nobody_else() -> None:
     assert "a → b → c → a" in faults["a"].message
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))
 def test_circles_are_found_exactly(edges: list[tuple[int, int]]) -> None:
     needs = {n: {b for a, b in edges if a == n} for n in range(8)}
