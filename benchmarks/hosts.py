@@ -117,7 +117,7 @@ class HostProcess:
                 self.stop()
                 text = (self.directory / "output.txt").read_text()[-3000:]
                 raise RuntimeError(f"host not ready after {time.monotonic() - begun:.0f} s:\n{text}")
-            time.sleep(0.01)
+            time.sleep(0.05)
         taken = time.monotonic() - begun
         running = self.get("/api/v1/host")["running"]
         if running != instances:

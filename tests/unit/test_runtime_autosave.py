@@ -320,6 +320,29 @@ def test_closing_without_a_thread_saves_too(tmp_path: Path) -> None:
     assert autosave(tmp_path).restore("pump", [FLOAT]).values == {P + "SP": 1.0}
 
 
+def test_closing_makes_no_files_of_values_that_nobody_wrote(tmp_path: Path) -> None:
+    declared = spec("SP", PortType.FLOAT, "ao", value=5.0)
+    store = autosave(tmp_path)
+    untouched = Records(SP=5.0, N=0, ON=False, MODE=0, NAME="", WF=np.array([]))
+    store.watch("pump", [declared, INT, BOOL, ENUM, TEXT, FLOATS], untouched)
+    store.watch("valve", [declared], Records(SP=5.0))
+    store.watch("shutter", [declared], Records(SP=6.0))
+    store.touch("valve")
+    store.close()
+    found = {path.name: json.loads(path.read_bytes())["values"] for path in (tmp_path / "autosave").iterdir()}
+    assert found == {"valve.json": {P + "SP": 5.0}, "shutter.json": {P + "SP": 6.0}}
+
+
+def test_a_value_that_was_saved_once_is_kept_up_to_date_at_closing(tmp_path: Path) -> None:
+    declared = spec("SP", PortType.FLOAT, "ao", value=5.0)
+    saved_and_restored(tmp_path, declared, 7.0)
+    store = autosave(tmp_path)
+    store.restore("pump", [declared])
+    store.watch("pump", [declared], Records(SP=5.0))
+    store.close()
+    assert autosave(tmp_path).restore("pump", [declared]).values == {P + "SP": 5.0}
+
+
 def test_a_forgotten_instance_is_saved_no_more(tmp_path: Path) -> None:
     store = autosave(tmp_path)
     store.watch("pump", [FLOAT], Records(SP=1.0))

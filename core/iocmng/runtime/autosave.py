@@ -23,6 +23,13 @@ FORMAT = 1
 PERIOD = 10.0
 KEEP = 5
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_EMPTY: Mapping[PortType, Any] = {
+    PortType.FLOAT: 0.0,
+    PortType.INT: 0,
+    PortType.BOOL: False,
+    PortType.STRING: "",
+    PortType.ARRAY: [],
+}
 _log = logging.getLogger("iocmng.autosave")
 
 
@@ -107,26 +114,26 @@ class Autosave:
         self._closing = True
         self._wakeup.set()
         if self._thread is None:
-            self.save(tuple(self._watched))
+            self.save(every=True)
         else:
             self._thread.join(timeout)
 
-    def save(self, instances: Iterable[str] | None = None) -> None:
-        """Write the files of touched instances (or of `instances`) where values differ from the file's."""
+    def save(self, *, every: bool = False) -> None:
+        """Write the files of the instances that were touched (with `every`: of all) where values changed."""
         with self._saving:
-            if instances is None:
-                # Taken before the values are read, so that what is written meanwhile is saved the next time.
-                instances, self._touched = self._touched, set()
+            # Taken before the values are read, so that what is written meanwhile is saved the next time.
+            touched, self._touched = self._touched, set()
             problem = ""
-            for instance in instances:
+            for instance in tuple(self._watched) if every else touched:
                 try:
-                    self._save(instance)
+                    self._save(instance, written=instance in touched)
                 except OSError as error:
                     problem = f"{self._path(instance)}: {error.strerror or error}"
                     self._touched.add(instance)
             self._report(problem)
 
-    def _save(self, instance: str) -> None:
+    def _save(self, instance: str, *, written: bool) -> None:
+        """Write one file; where nobody wrote an input its declared value is not worth a file."""
         with self._lock:
             watched = self._watched.get(instance)
             kept = self._kept.get(instance)
@@ -137,8 +144,11 @@ class Autosave:
         present = dict(kept)
         for record in watched.records:
             value = watched.read(record.name).value
-            if value is not None:
-                present[record.name] = _plain(record, value)
+            if value is None:
+                continue
+            plain = _plain(record, value)
+            if written or record.name in kept or plain != _initial(record):
+                present[record.name] = plain
         if present == kept:
             return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -158,7 +168,7 @@ class Autosave:
         while not self._closing:
             self.save()
             self._wakeup.wait(self._period)
-        self.save(tuple(self._watched))
+        self.save(every=True)
 
     def _path(self, instance: str) -> Path:
         return self._directory / f"{instance}.json"
@@ -177,6 +187,15 @@ def _plain(record: RecordSpec, value: Value) -> Any:
         label = record.labels[value]
         return label if record.labels.count(label) == 1 else value
     return to_plain(value)
+
+
+def _initial(record: RecordSpec) -> Any:
+    """What a record that nobody ever wrote shows, as the file would hold it."""
+    if record.value is not None:
+        return _plain(record, record.value)
+    if record.type is PortType.ENUM:
+        return _plain(record, 0)
+    return _EMPTY[record.type]
 
 
 def _restored(record: RecordSpec, saved: Any) -> Value:
