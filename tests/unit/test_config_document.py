@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -133,7 +134,11 @@ def test_paths_read_as_people_write_them() -> None:
 
 
 # YAML 1.1 takes these for line breaks; its own writer does not escape them in keys.
-TEXTS = st.text(st.characters(exclude_characters="\x85\u2028\u2029", exclude_categories=["Cs"]), max_size=8)
+# A text like 1e3, which YAML 1.1's writer leaves without quotes, is a number here.
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+\Z")
+TEXTS = st.text(
+    st.characters(exclude_characters="\x85\u2028\u2029", exclude_categories=["Cs"]), max_size=8
+).filter(lambda text: not NUMBER.match(text))
 SCALARS = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | TEXTS | st.floats(allow_nan=False)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4)
