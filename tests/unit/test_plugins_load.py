@@ -20,7 +20,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     yield folder
     for name in [name for name in sys.modules if name.partition(".")[0] == NAME]:
         del sys.modules[name]
@@ -86,10 +86,10 @@ def test_reload_takes_over_changed_files_of_the_whole_project(package: Path) -> 
     project = str(package.parent)
     before = load_class(plugin(editable=True))
     assert changed_files(project) == ()
-    (package / "deep.py").write_text("VALUE = 22")
+    (package / "deep.py").write_text("VALUE = 2")
     assert changed_files(project) == (str(package / "deep.py"),)
     after = reload(plugin(editable=True), project)
-    assert (before.value, after.cls.value) == (1, 22)  # type: ignore[attr-defined]
+    assert (before.value, after.cls.value) == (1, 2)  # type: ignore[attr-defined]
     assert after.changed == (str(package / "deep.py"),)
     assert changed_files(project) == ()
 

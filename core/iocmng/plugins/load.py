@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module, invalidate_caches
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
@@ -174,6 +176,10 @@ def reload(plugin: PluginRef, project: str) -> Reloaded:
         hint = f"use upgrade: iocmng upgrade {plugin.distribution}"
         raise Refused(f"{plugin.name}: code unchanged", hint=hint)
     changed = changed_files(project)
+    for file in changed:
+        # Python tells a stale cache by size and whole seconds: two edits within one would go unnoticed.
+        with suppress(OSError, NotImplementedError):
+            Path(cache_from_source(file)).unlink()
     old = {name: module for name, module in sys.modules.items() if _belongs(module, project)}
     for name, module in old.items():
         del sys.modules[name]
