@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -103,9 +104,9 @@ def serve_bare() -> dict[str, float]:
     from iocmng.ioc.dbtext import database_text
 
     text = database_text(spec for specs in described() for spec in specs)
-    kept = (line for line in text.splitlines() if "field(DTYP" not in line and "field(ASG" not in line)
+    text = re.sub(r"field\((DTYP|ASG), [^)]*\) ?", "", text)
     with tempfile.NamedTemporaryFile("w", suffix=".db") as file:
-        file.write("\n".join(kept))
+        file.write(text)
         file.flush()
         begun = time.perf_counter()
         softioc.dbLoadDatabase(file.name)

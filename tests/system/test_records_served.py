@@ -196,8 +196,9 @@ def test_alive_falls_to_major_when_the_heartbeat_stops(served: Served) -> None:
     until(lambda: alive(0, Severity.MAJOR), "ALIVE is 0 and MAJOR")
 
 
-def _host(directory: Path, access: str = "", **env: str) -> Remote:
+def _host(directory: Path, access: str = "", without: str = "", **env: str) -> Remote:
     world = {**os.environ, **own_world(directory), **env}
+    world.pop(without, None)
     return Remote(SUPPORT / "records_host.py", str(directory / "state"), access, env=world)
 
 
@@ -299,3 +300,24 @@ def test_an_array_of_the_full_length_and_a_cut_one(served: Served, client: Remot
     assert list(client.call("get", "S:ARRAY")[0]) == list(range(8))
     served.host.call("publish", "S:ARRAY", np.arange(3.0)[::-1])
     assert list(client.call("get", "S:ARRAY")[0]) == [2, 1, 0]
+
+
+def test_a_record_with_many_long_fields_is_loaded_whole(tmp_path: Path) -> None:
+    labels = tuple(f"{'state name ' * 2}{number:02}" for number in range(16))
+    host = _host(tmp_path)
+    info = tuple((f"note{number}", "x" * 100) for number in range(10))
+    host.call("load", [_spec("L:MANY", PortType.ENUM, "mbbi", labels=labels, info=info)], "one")
+    host.call("start")
+    client = Remote(SUPPORT / "records_client.py", "ca", env=host.env)
+    assert client.call("metadata", "L:MANY")["enum_strs"] == labels
+    client.close()
+    host.close()
+
+
+def test_a_root_process_is_not_locked_in_memory(tmp_path: Path) -> None:
+    host = _host(tmp_path, without="EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING")
+    host.call("load", [_spec("L:AI", PortType.FLOAT, "ai")], "one")
+    host.call("start")
+    status = Path(f"/proc/{host.process.pid}/status").read_text()
+    assert "VmLck:\t       0 kB" in status
+    host.close()

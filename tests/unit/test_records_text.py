@@ -25,7 +25,7 @@ def _spec(
 
 
 def _fields(text: str) -> dict[str, str]:
-    return dict(re.findall(r'field\((\w+), "(.*)"\)', text))
+    return dict(re.findall(r'field\((\w+), "(.*?)"\)', text))
 
 
 def test_an_output_is_read_only_with_its_own_time_and_undefined() -> None:

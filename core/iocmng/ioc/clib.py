@@ -29,7 +29,6 @@ from epicscorelibs.ioc import Com, dbCore, pdbbase
 from iocmng.errors import RecordError
 
 DBD = Path(__file__).with_name("iocmng.dbd")
-_ADDRESS_ROOM = 64
 
 
 class DbAddr(ctypes.Structure):
@@ -45,6 +44,12 @@ class DbAddr(ctypes.Structure):
         ("special", c_short),
         ("request_type", c_short),
     ]
+
+
+class RoomyDbAddr(DbAddr):
+    """A DBADDR with room for what a later EPICS may add to it."""
+
+    _fields_ = [("more", ctypes.c_byte * 64)]
 
 
 def _function(name: str, result: Any, *arguments: Any, library: Any = dbCore) -> Callable[..., Any]:
@@ -131,7 +136,7 @@ def address_of(name: str) -> DbAddr:
     Raises:
         RecordError: EPICS knows no such record or field.
     """
-    room = ctypes.create_string_buffer(_ADDRESS_ROOM)
-    if name_to_address(name.encode(), room):
+    where = RoomyDbAddr()
+    if name_to_address(name.encode(), ctypes.byref(where)):
         raise RecordError(f"EPICS has no record or field {name}")
-    return DbAddr.from_buffer(room)
+    return where
