@@ -151,6 +151,8 @@ def _serve(
         describe_config=settings.describe,
         look_again=found.look_again,
         note=found.note,
+        look_at=found.look_at,
+        changed=found.changed,
     )
     return asyncio.run(_main(plan, settings, lock, admin, logs, boots, desired, found.hooks))
 

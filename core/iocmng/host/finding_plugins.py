@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +11,14 @@ from iocmng.host.plan import Load
 from iocmng.host.probe import Probe
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.catalog import Catalog, build_catalog
+from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.journal import Journal
-from iocmng.plugins.load import load_class, prepare
+from iocmng.plugins.load import FileState, changed_files, file_state, load_class, prepare, reload
 from iocmng.plugins.sources import register_sources
 from iocmng.plugins.verdict import VerdictStore
 from iocmng.settings import Settings
+from iocmng.spec import PluginRef
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class FoundPlugins:
     hooks: Hooks
     journal: Journal
     safe: bool
+    _renewed: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look at the config files at once: later they may be others than those that were read."""
+        _ = self._configs
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -41,20 +48,53 @@ class FoundPlugins:
 
     @property
     def load(self) -> Load:
-        """Imports a class."""
-        return lambda plugin, instance: load_class(plugin)
+        """Imports a class, anew when the files of its editable project have changed and were found valid."""
+
+        def load(plugin: PluginRef, instance: str) -> type:
+            if project := self._renewed.pop(instance, ""):
+                return reload(plugin, project).cls
+            return load_class(plugin)
+
+        return load
+
+    def changed(self, instance: str) -> bool:
+        """Whether files of an editable installation differ from those that are loaded."""
+        discovered = self._discovered.get(instance)
+        if discovered is None or not discovered.project:
+            return False
+        config = discovered.plugin.config
+        return self._configs.get(config) != file_state(config) or bool(changed_files(discovered.project))
+
+    def look_at(self, instance: str) -> Candidate | None:
+        """Validate one instance again, whatever it did to the host; None when it is gone. Blocks."""
+        self.journal.forgive(instance)
+        catalog = _catalog(self.settings, self.hooks, self.journal, focus=instance)
+        candidate = catalog.find(instance)
+        if candidate is None or candidate.discovered is None or not candidate.valid:
+            return candidate
+        found = candidate.discovered
+        self._discovered[instance] = found
+        self._configs[found.plugin.config] = file_state(found.plugin.config)
+        prepare(found.roots, found.plugin.target)
+        if found.project:
+            self._renewed[instance] = found.project
+        return candidate
 
     @cached_property
-    def _fingerprints(self) -> Mapping[str, str]:
-        return {
-            one.spec.name: (one.discovered.fingerprint or "") if one.discovered else ""
-            for one in self.candidates
-        }
+    def _discovered(self) -> dict[str, Discovered]:
+        return {one.spec.name: one.discovered for one in self.candidates if one.discovered is not None}
+
+    @cached_property
+    def _configs(self) -> dict[str, FileState]:
+        """What the config files of editable installations looked like when they were read."""
+        files = (one.plugin.config for one in self._discovered.values() if one.project)
+        return {file: file_state(file) for file in files}
 
     def note(self, instance: str, what: str) -> None:
         """Keep the journal; see `Environment.note`."""
         if what:
-            self.journal.begin(what, instance, fingerprint=self._fingerprints.get(instance, ""))
+            found = self._discovered.get(instance)
+            self.journal.begin(what, instance, fingerprint=(found.fingerprint or "") if found else "")
         else:
             self.journal.over(instance)
 
@@ -76,7 +116,7 @@ class FoundPlugins:
         return {"added": added, "removed": removed, "changed": changed, "restart_required": different}
 
 
-def _catalog(settings: Settings, hooks: Hooks, journal: Journal) -> Catalog:
+def _catalog(settings: Settings, hooks: Hooks, journal: Journal, focus: str | None = None) -> Catalog:
     with Probe() as probe:
         return build_catalog(
             settings,
@@ -84,6 +124,7 @@ def _catalog(settings: Settings, hooks: Hooks, journal: Journal) -> Catalog:
             prober=probe,
             store=VerdictStore(settings.state_dir),
             journal=journal,
+            focus=focus,
         )
 
 

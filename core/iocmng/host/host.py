@@ -12,10 +12,12 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.intents import Intents, starts
+from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
 from iocmng.host.pump import Pump
@@ -100,6 +102,9 @@ class Host:
         self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
         self._logs = logs
         self._runs = MemoryRuns()
+        self._looking = (
+            LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None
+        )
         self._panel: HostPanel | None = None
         self._watchdog: Watchdog | None = None
         self._made: list[tuple[Candidate, InstanceSpec]] = []
@@ -129,7 +134,7 @@ class Host:
 
     def _load(self, candidate: Candidate) -> None:
         spec = candidate.spec
-        if candidate.valid and self._autosave is not None:
+        if self._autosave is not None:
             restored = self._autosave.restore(spec.name, spec.records)
             for problem in restored.problems:
                 self._complain(problem)
@@ -179,6 +184,9 @@ class Host:
             instance = TaskInstance(
                 spec, self._environment, load=load, findings=candidate.findings, valid=candidate.valid
             )
+            if self._looking is not None and spec.kind is Kind.TASK:
+                instance.renewal.look = partial(self._looking.ask, spec.name)
+                instance.renewal.changed = partial(self.plan.changed, spec.name)
         return instance
 
     def begin(self) -> None:

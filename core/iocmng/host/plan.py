@@ -38,6 +38,8 @@ class HostPlan:
         describe_config: Settings in force, for listings.
         look_again: Looks for plugins again, and says what changed.
         note: Keeps the journal; see `Environment.note`.
+        look_at: Validates one instance again, after which `load` gives its present code; None when it is gone.
+        changed: Whether files of an instance's plugin differ from what is loaded.
         boot_times: Seconds each phase before took, for the log.
     """
 
@@ -59,4 +61,6 @@ class HostPlan:
     describe_config: Callable[[], Mapping[str, Any]] = dict
     look_again: Callable[[], Mapping[str, Any]] = dict
     note: Callable[[str, str], None] = _unnoted
+    look_at: Callable[[str], Candidate | None] | None = None
+    changed: Callable[[str], bool] = lambda instance: False
     boot_times: Mapping[str, float] = field(default_factory=dict)

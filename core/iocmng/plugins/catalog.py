@@ -121,7 +121,7 @@ def _without_shared_records(candidates: Sequence[Candidate], settings: Settings)
     for candidate in candidates:
         names = {record.name for record in candidate.spec.records}
         if not candidate.valid and names & taken:
-            yield replace(candidate, spec=replace(candidate.spec, defaults={}))
+            yield replace(candidate, spec=replace(candidate.spec, defaults={}, ports=()))
         else:
             taken |= names
             yield candidate

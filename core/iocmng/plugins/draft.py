@@ -11,6 +11,7 @@ from iocmng.config import LoadedConfig
 from iocmng.names import did_you_mean
 from iocmng.plugins.candidate import Candidate, has_error, shown, worst_first
 from iocmng.plugins.discovery import Discovered
+from iocmng.plugins.journal import CRASHED
 from iocmng.plugins.validate import Checked
 from iocmng.plugins.verdict import Verdict, VerdictStore, parameters_key
 from iocmng.settings.instances import InstanceSettings
@@ -60,6 +61,12 @@ class Draft:
         return self.spec is None or has_error(self.findings) or has_error(self.described)
 
     @property
+    def _only_blamed(self) -> bool:
+        """Whether nothing is wrong with it but that it ended the host: then a reset may start it with its PVs."""
+        errors = [one for one in (*self.findings, *self.described) if one.level is Level.ERROR]
+        return self.kind is Kind.TASK and all(one.code == CRASHED for one in errors)
+
+    @property
     def verdict_key(self) -> str | None:
         """The name under which its verdict is kept, None when it is not to be kept."""
         discovered = self.checked.discovered
@@ -90,6 +97,7 @@ class Draft:
             declared=verdict.schema.get("properties", {}) if verdict else None,
             class_name=verdict.class_name if verdict else "",
             beamline=settings.beamline,
+            devices=not settings.disable_ophyd,
             locate=self.loaded.locate,
         )
         self.key = parameters_key(self.values) if self.spec else ""
@@ -100,7 +108,7 @@ class Draft:
         findings = worst_first(shown(everything, self.checked.discovered.shown))
         config = self.loaded.config if self.loaded else None
         spec = self.spec
-        if spec is None or self.broken:
+        if spec is None or (self.broken and not self._only_blamed):
             readable = self.checked.readable
             spec = describe_invalid(
                 self.checked.discovered.plugin,

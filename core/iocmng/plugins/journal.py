@@ -20,6 +20,7 @@ from iocmng.wire import Finding, Level, Where
 _log = logging.getLogger("iocmng.plugins")
 _CRASHED = re.compile(r"^Current thread 0x([0-9a-fA-F]+)", re.MULTILINE)
 _FATAL = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
+CRASHED = "crashed-host"
 IMPORT, START, CYCLE, RUN = "import", "start", "first cycle", "run"
 _FORGIVABLE = frozenset({RUN})
 _SILENT = frozenset({IMPORT, START})
@@ -52,7 +53,7 @@ class Blame:
         if self.reason:
             text += f": {self.reason}"
         hint = f"mend the plugin, or try it again with: iocmng reset {self.instance}"
-        return Finding(Level.ERROR, "crashed-host", text, Where(key=self.instance), hint)
+        return Finding(Level.ERROR, CRASHED, text, Where(key=self.instance), hint)
 
 
 class Journal:

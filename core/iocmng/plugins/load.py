@@ -195,10 +195,12 @@ def reload(plugin: PluginRef, project: str) -> Reloaded:
     return Reloaded(cls, changed)
 
 
-_seen: dict[str, tuple[int, int]] = {}
+FileState = tuple[int, int]
+_seen: dict[str, FileState] = {}
 
 
-def _state(file: str) -> tuple[int, int]:
+def file_state(file: str) -> FileState:
+    """What tells one content of a file from another: its time and size, zeros without a file."""
     try:
         stat = Path(file).stat()
     except OSError:
@@ -210,13 +212,13 @@ def _remember() -> None:
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file not in _seen:
-            _seen[file] = _state(file)
+            _seen[file] = file_state(file)
 
 
 def changed_files(project: str) -> tuple[str, ...]:
     """Files of a project that were imported into this process and look different now."""
     files = {module.__file__ or "" for module in list(sys.modules.values()) if _belongs(module, project)}
-    return tuple(file for file in sorted(files) if _seen.get(file) != _state(file))
+    return tuple(file for file in sorted(files) if _seen.get(file) != file_state(file))
 
 
 def _belongs(module: object, project: str) -> bool:

@@ -13,15 +13,17 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put, Record
+from iocmng.runtime.renewal import Look, Renewal
 from iocmng.runtime.runreports import RunReports
 from iocmng.runtime.startgate import StartGate
-from iocmng.runtime.taskpanel import run_button, show_counters, show_idle
+from iocmng.runtime.taskpanel import request_run, show_counters, show_first
 from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
-from iocmng.wire import Actor, Finding, InstanceView, Level
+from iocmng.wire import Actor, Finding, InstanceView
 
 ABANDONED_LIMIT = 2
+_UP = (State.RUN, State.PAUSED)
 
 
 class TaskInstance(Instance):
@@ -51,19 +53,15 @@ class TaskInstance(Instance):
         self._timers = Timers(environment.after)
         self._waits = False
         self.gate = StartGate(environment.after)
+        self.renewal = Renewal(self)
         self.show_all()
 
     def show_all(self) -> None:
         """Show every default PV as it is now."""
-        show_idle(self.panel, self.spec)
-        show_counters(self.panel, self.counters)
-        self.panel.show("STATUS", int(self.state))
+        show_first(self.panel, self.spec, self.counters, self.state)
         if self.state is State.INVALID:
-            reasons = [finding.message for finding in self.findings if finding.level is Level.ERROR]
-            self.panel.say(reasons[0] if reasons else "refused by validation")
+            self.panel.say(Look(None, self.findings).refusal)
             self.note_error(self.message)
-        else:
-            self.panel.say("not started")
         self.outputs.invalidate(self.message)
 
     def apply(self, verb: Trigger, actor: Actor) -> None:
@@ -77,6 +75,8 @@ class TaskInstance(Instance):
         if verb is Trigger.START and self.state in (State.RUN, State.INIT):
             return
         after = next_state(self.state, verb, name=self.name)
+        if self.renewal.takes(verb, actor):
+            return
         if verb is Trigger.RESET:
             self._reset(after, actor)
         elif verb is Trigger.PAUSE:
@@ -91,9 +91,8 @@ class TaskInstance(Instance):
 
     def _apply_leaving(self, verb: Trigger, actor: Actor) -> bool:
         if verb in (Trigger.PAUSE, Trigger.RESUME):
-            raise Refused(
-                f"{self.name}: cannot {verb} while it is stopping", hint="allowed now: start, stop, restart"
-            )
+            text = f"{self.name}: cannot {verb} while it is stopping"
+            raise Refused(text, hint="allowed now: start, stop, restart")
         if verb is Trigger.RESET and self.state not in (State.ERROR, State.BACKOFF):
             self._reset(self.state, actor)
             return True
@@ -160,6 +159,20 @@ class TaskInstance(Instance):
             return
         self._begin(actor)
 
+    def renewed(self, actor: Actor) -> None:
+        """Validated again and found good: a restart goes on, an INVALID task comes to life unless it is disabled.
+
+        Raises:
+            Refused: Too many of its threads hang.
+        """
+        self._restarts.reset()
+        if self.state is State.INVALID:
+            self.forget_error()
+        if self.state is State.INVALID and not self.enabled:
+            self._enter(State.END, "valid again", actor)
+        else:
+            self._start_over(actor)
+
     def _begin(self, actor: Actor) -> None:
         self.abandoned = [run for run in self.abandoned if run.alive]
         if len(self.abandoned) >= ABANDONED_LIMIT:
@@ -171,6 +184,7 @@ class TaskInstance(Instance):
             raise Refused(
                 f"{self.name}: not started, {reason}", hint="isolation: process lets a hang be killed"
             )
+        self.renewal.take_over()
         self._pause_wanted = False
         self.panel.show("ENABLE", True)
         if self.state is not State.INIT:
@@ -225,12 +239,12 @@ class TaskInstance(Instance):
         if run is not self.run or self.leaving or self.state is not State.INIT:
             return
         self._timers.cancel("start")
-        self.cls = run.cls
+        words, self.cls = self.renewal.words(run.cls), run.cls
         self._since = self.env.clock.monotonic()
         if self._pause_wanted:
             self._enter(next_state(self.state, Trigger.INITIALIZED_PAUSED), "paused", SUPERVISOR)
             return
-        self._enter(next_state(self.state, Trigger.INITIALIZED), "running", SUPERVISOR)
+        self._enter(next_state(self.state, Trigger.INITIALIZED), words, SUPERVISOR)
         run.resume()
 
     def on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
@@ -249,7 +263,7 @@ class TaskInstance(Instance):
     def _follow(self, cause: Cause, reason: str) -> None:
         """Enter BACKOFF or ERROR as the policy says."""
         now = self.env.clock.monotonic()
-        ran_for = now - self._since if self.state in (State.RUN, State.PAUSED, State.STALLED) else 0.0
+        ran_for = now - self._since if self.state in (*_UP, State.STALLED) else 0.0
         decision = self._restarts.decide(self.spec.supervision, cause, now, ran_for, self.env.random())
         if isinstance(decision, GiveUp):
             words = reason if decision.reason in reason else f"{reason} [{decision.reason}]"
@@ -292,7 +306,7 @@ class TaskInstance(Instance):
                 self._begin(actor)
             except Refused as refused:
                 self.logger.error("%s", refused)
-        elif self.state in (State.RUN, State.PAUSED, State.STALLED, State.INIT):
+        elif self.state in (*_UP, State.STALLED, State.INIT):
             self._enter(State.END, "stopped", self._leaving_for)
         else:
             self.changed(self)
@@ -333,12 +347,8 @@ class TaskInstance(Instance):
 
     def progressing(self, now: float) -> bool:
         """Whether HEARTBEAT may beat. Any thread."""
-        run = self.run
-        return (
-            run is not None
-            and self.state in (State.RUN, State.PAUSED)
-            and run.progress.stalled_for(now) <= self.spec.stall_after
-        )
+        run, beats = self.run, self.state in _UP
+        return run is not None and beats and run.progress.stalled_for(now) <= self.spec.stall_after
 
     def trigger(self, put: Put | None, actor: Actor) -> None:
         """Run a triggered task once.
@@ -346,14 +356,7 @@ class TaskInstance(Instance):
         Raises:
             Refused: It is not in RUN, or enough runs wait already.
         """
-        if self.state is not State.RUN or self.run is None:
-            raise Refused(f"{self.name}: cannot run while {self.state.name}", hint="start or resume it first")
-        room = self.spec.supervision.run_queue
-        begin, done = run_button(self.panel, put)
-        if (put is not None and put.ahead > room) or not self.run.request(begin, done, room):
-            raise Refused(
-                f"{self.name}: a run is under way and {room} more waits", hint="try again when it is over"
-            )
+        request_run(self.run if self.state is State.RUN else None, self.view(), self.panel, put)
 
     def _enter(self, after: State, reason: str, actor: Actor) -> None:
         before, self.state = self.state, after
@@ -368,7 +371,9 @@ class TaskInstance(Instance):
 
     def settled(self) -> bool:
         """Whether no change of state is under way."""
-        return not self.leaving and (self.state is not State.INIT or self.waits_for_dependency)
+        if self.leaving or self.renewal.under_way:
+            return False
+        return self.state is not State.INIT or self.waits_for_dependency
 
     def shutdown_done(self) -> bool:
         """Whether nothing of it runs any more."""
@@ -391,7 +396,5 @@ class TaskInstance(Instance):
             cycle_errors=counters.cycle_errors,
             overruns=counters.overruns,
             restarts=counters.restarts,
-            uptime=self.env.clock.monotonic() - self._since
-            if self.state in (State.RUN, State.PAUSED)
-            else 0.0,
+            uptime=self.env.clock.monotonic() - self._since if self.state in _UP else 0.0,
         )

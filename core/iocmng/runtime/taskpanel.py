@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from iocmng.errors import Refused
+from iocmng.lifecycle import State
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.panel import Panel
 from iocmng.runtime.ports import Put
+from iocmng.runtime.taskrun import TaskRun
 from iocmng.spec import InstanceSpec
+from iocmng.wire import InstanceView
 
 
-def show_idle(panel: Panel, spec: InstanceSpec) -> None:
+def show_first(panel: Panel, spec: InstanceSpec, counters: Counters, state: State) -> None:
     """Show what every task shows before its first start."""
     panel.text("VERSION", spec.version or spec.plugin.version)
     panel.show("ENABLE", True)
@@ -20,6 +24,9 @@ def show_idle(panel: Panel, spec: InstanceSpec) -> None:
     for name in ("DEGRADED", "BUSY", "HEARTBEAT", "RESTART", "RUN", "CLEAR", "RESET"):
         panel.show(name, False)
     panel.error("", 0.0)
+    show_counters(panel, counters)
+    panel.show("STATUS", int(state))
+    panel.say("not started")
 
 
 def show_counters(panel: Panel, counters: Counters) -> None:
@@ -28,6 +35,22 @@ def show_counters(panel: Panel, counters: Counters) -> None:
     panel.show("CYCLE_ERRORS", counters.cycle_errors)
     panel.show("OVERRUNS", counters.overruns)
     panel.show("RESTARTS", counters.restarts)
+
+
+def request_run(run: TaskRun | None, view: InstanceView, panel: Panel, put: Put | None) -> None:
+    """Ask a triggered task for one run, for a client's put of RUN when there is one; `run` is None out of RUN.
+
+    Raises:
+        Refused: It is not in RUN, or enough runs wait already.
+    """
+    if run is None:
+        raise Refused(f"{view.name}: cannot run while {view.state}", hint="start or resume it first")
+    room = run.spec.supervision.run_queue
+    begin, done = run_button(panel, put)
+    if (put is not None and put.ahead > room) or not run.request(begin, done, room):
+        raise Refused(
+            f"{run.name}: a run is under way and {room} more waits", hint="try again when it is over"
+        )
 
 
 def run_button(panel: Panel, put: Put | None) -> tuple[Callable[[], None], Callable[[], None]]:
