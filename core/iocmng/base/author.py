@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from iocmng.base.context import Context
+from iocmng.base.devices import DeviceAccess
 from iocmng.spec import Direction
 from iocmng.values import Reading, Severity, Value
 
@@ -35,7 +36,7 @@ class Pv:
         self._context.write(self.name, value, severity, timestamp)
 
 
-class Author(Generic[C]):
+class Author(DeviceAccess, Generic[C]):
     """Base of TaskBase and JobBase; objects are made by the runtime, which binds their context first."""
 
     _context: C | None = None
@@ -173,8 +174,8 @@ class Author(Generic[C]):
 
     @staticmethod
     def get_datetime() -> str:
-        """Local date and time, dd/mm/yy HH:MM:SS."""
-        return datetime.datetime.now().strftime("%d/%m/%y %H:%M:%S")
+        """Local date and time, YYYY-MM-DD HH:MM:SS.mmm."""
+        return datetime.datetime.now().isoformat(" ", "milliseconds")
 
     @staticmethod
     def get_timems() -> int:
@@ -194,7 +195,7 @@ def make(cls: type[A], context: Context) -> A:
         "parameters": context.parameters,
         "pv_definitions": {port.name: port for port in context.spec.ports},
         "beamline_config": context.spec.beamline,
-        "ophyd_devices": {},
+        "ophyd_devices": author.ophyd_devices,
         "prefix": context.spec.pv_prefix,
         "plugin_prefix": context.spec.prefix,
     }

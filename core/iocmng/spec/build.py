@@ -74,6 +74,7 @@ def describe(
     declared: Collection[str] | None = None,
     class_name: str = "",
     beamline: Mapping[str, Any] | None = None,
+    devices: bool = False,
     flat: bool = False,
     locate: Locate = _nowhere,
 ) -> tuple[InstanceSpec | None, list[Finding]]:
@@ -92,6 +93,7 @@ def describe(
         declared: Names that the plugin's ParameterModel declares besides those of the config.
         class_name: Name of the plugin's class.
         beamline: Content of the beamline file.
+        devices: Whether tasks may have the devices that it describes.
         flat: PVs stand right under the host's prefix, as iocmng 2 served them.
         locate: The config's places (`LoadedConfig.locate`).
 
@@ -146,6 +148,7 @@ def describe(
         enabled=site.enabled if site else True,
         class_name=class_name,
         beamline=beamline or {},
+        devices=devices,
     ), findings
 
 

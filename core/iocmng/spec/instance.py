@@ -128,7 +128,8 @@ class InstanceSpec:
     """A named, configured task or job with its frozen ports and default PVs.
 
     `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their
-    name (STATUS, MESSAGE, …). `interval` and `timeout` in seconds.
+    name (STATUS, MESSAGE, …). `interval` and `timeout` in seconds. `devices` says whether `get_device` may make
+    some.
     """
 
     name: str
@@ -149,6 +150,7 @@ class InstanceSpec:
     enabled: bool = True
     class_name: str = ""
     beamline: Mapping[str, Any] = field(default_factory=dict)
+    devices: bool = False
 
     @property
     def records(self) -> tuple[RecordSpec, ...]:
