@@ -133,8 +133,13 @@ class Journal:
 
     def watch(self) -> None:
         """Have Python write every thread's stack to the state directory when the process crashes."""
-        self._crash = self._crash_file.open("w", encoding="utf-8")
-        faulthandler.enable(file=self._crash, all_threads=True)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._crash = os.fdopen(_private(str(self._crash_file), flags), "w", encoding="utf-8")
+        except OSError as problem:
+            _log.warning("a crash would leave no report: %s", problem)
+        else:
+            faulthandler.enable(file=self._crash, all_threads=True)
 
     @contextmanager
     def doing(self, what: str, instance: str, *, fingerprint: str = "") -> Iterator[None]:
@@ -215,7 +220,8 @@ class Journal:
         scratch = self._blame_file.with_name(f".{self._blame_file.name}.{os.getpid()}")
         plain = [asdict(blame) for blame in self._blamed.values()]
         try:
-            scratch.write_text(json.dumps(plain), encoding="utf-8")
+            with open(scratch, "w", encoding="utf-8", opener=_private) as file:
+                json.dump(plain, file)
             scratch.replace(self._blame_file)
         except OSError as problem:
             _log.warning("what is blamed cannot be written: %s", problem)
@@ -233,6 +239,10 @@ class Journal:
             self._crash.close()
             self._crash = None
             self._crash_file.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read_text(path: Path) -> str:
