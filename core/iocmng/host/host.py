@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from iocmng.errors import BootFailed, IocmngError
+from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents, starts
 from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
@@ -24,6 +25,7 @@ from iocmng.host.pump import Pump
 from iocmng.host.service import HostService
 from iocmng.ioc import SoftIoc
 from iocmng.lifecycle import HostState, Trigger
+from iocmng.links import Links, Provider, pv_client
 from iocmng.links.selfcheck import check_served
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.hooks import Hooks
@@ -99,6 +101,8 @@ class Host:
             if plan.autosave_dir
             else None
         )
+        self._links = Links(Provider(pv_client.get_provider()))
+        self._heartbeats = Heartbeats(self._links, self._links.default, self._pump.agenda.post)
         self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
         self._logs = logs
         self._runs = MemoryRuns()
@@ -264,8 +268,10 @@ class Host:
         """On the watchdog's thread."""
         assert self._panel is not None
         self._beat_found = beat
-        for instance in self.supervisor:
+        instances = self.supervisor.ordered()
+        for instance in instances:
             instance.tick()
+        self._heartbeats.tick(instances, beat.now)
         self._panel.beat(beat)
 
     def _on_event(self, event: Event) -> None:
@@ -321,6 +327,7 @@ class Host:
                 await asyncio.sleep(0.005)
         if self._watchdog is not None:
             self._watchdog.stop()
+        self._heartbeats.close()
         await asyncio.to_thread(self._save)
 
     def _save(self) -> None:
@@ -331,6 +338,7 @@ class Host:
         except OSError as error:
             _log.error("what operators asked for cannot be kept: %s", error)
         self._hooks.close()
+        self._links.close()
 
     def view(self) -> HostView:
         """The host as the world sees it."""

@@ -41,6 +41,7 @@ class Instance:
         self.last_error_time: float | None = None
         self.trace = ""
         self.degraded = ""
+        self._complaints: dict[str, str] = {}
         self.history: deque[StateChange] = deque(maxlen=HISTORY)
         self.env = environment
         self.load = load
@@ -94,13 +95,15 @@ class Instance:
         self.last_error_time = None
         self.panel.error("", 0.0)
 
-    def degrade(self, reason: str) -> None:
-        """Show that something is not as it should be, or, with "", that all is well again."""
-        if reason == self.degraded:
+    def degrade(self, reason: str, source: str = "task") -> None:
+        """Show that something is not as it should be, or, with "", that `source` has nothing to complain about."""
+        self._complaints[source] = reason
+        told = "; ".join(filter(None, self._complaints.values()))
+        if told == self.degraded:
             return
-        self.degraded = reason
-        self.panel.degraded(reason)
-        self.env.events.publish(EventKind.DEGRADED, instance=self.name, text=reason)
+        self.degraded = told
+        self.panel.degraded(told)
+        self.env.events.publish(EventKind.DEGRADED, instance=self.name, text=told)
         self.changed(self)
 
     def common_view(self) -> dict[str, Any]:
