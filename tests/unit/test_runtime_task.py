@@ -332,8 +332,8 @@ def test_a_stall_restarts_and_names_the_abandoned_thread_when_the_policy_says_so
         task.step(9.0)
         assert task.status == "RUN"
         assert task.get("WRITTEN") == 2.0
-        (abandoned,) = task.task.abandoned
-        assert abandoned.where().endswith("in block")
+        (abandoned,) = task.task.abandoned.where()
+        assert abandoned.endswith("in block")
         task.step(100.0)
         assert task.get("WRITTEN") == 2.0
         assert task.task.outputs.refused == 1
@@ -366,7 +366,7 @@ def test_a_thread_that_does_not_leave_is_given_up_and_the_third_one_refused() ->
             task.step(2.0)
             assert task.status == "END"
             assert "gave up a thread" in task.last_error
-            if len(task.task.abandoned) < 2:
+            if len(task.task.abandoned.where()) < 2:
                 task.act("start")
         with pytest.raises(Refused, match="isolation: process"):
             task.act("start")

@@ -47,7 +47,7 @@ def task_detail(
             "metrics": dict(instance.counters.metrics),
             "health": instance.degraded,
             "last_duration": instance.counters.last_duration,
-            "abandoned": tuple(run.where() for run in instance.abandoned if run.alive),
+            "abandoned": instance.abandoned.where(),
             "allowed": instance.allowed(),
         }
     return InstanceDetail(

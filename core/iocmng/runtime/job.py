@@ -10,6 +10,7 @@ from typing import Any
 from iocmng.errors import BadInput, Refused
 from iocmng.lifecycle import JobState, Trigger
 from iocmng.names import did_you_mean
+from iocmng.runtime.abandoned import Abandoned
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.jobrun import JobRun
@@ -52,7 +53,7 @@ class JobInstance(Instance):
         self.state = JobState.IDLE
         self.store = store
         self.current: JobRun | None = None
-        self.abandoned: list[JobRun] = []
+        self.abandoned = Abandoned()
         self.runs_started = 0
         self._put: Put | None = None
         self._timers: list[Undo] = []
@@ -207,7 +208,7 @@ class JobInstance(Instance):
         if current is not self.current:
             return
         self.logger.error("thread abandoned, it stands at %s", current.where())
-        self.abandoned = [run for run in self.abandoned if run.alive] + [current]
+        self.abandoned.add(current)
         self._over(current)
 
     def reported(self, run: JobRun) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections.abc import Callable
 
 from iocmng.runtime.ports import Record, RecordPort
 from iocmng.spec import InstanceSpec
@@ -49,6 +50,11 @@ class Panel:
             else:
                 record.publish(value)
 
+    def writer(self, name: str) -> Callable[[Value], None]:
+        """The shortest way to a default PV that one thread writes and that changes each time."""
+        record = self._records.get(name)
+        return record.publish if record is not None else _nowhere
+
     def text(self, name: str, text: str) -> None:
         """Show a text, cut to what its record holds."""
         record = self._records.get(name)
@@ -85,3 +91,7 @@ class Panel:
     def beat(self) -> None:
         """Toggle HEARTBEAT."""
         self.show("HEARTBEAT", not self._shown.get("HEARTBEAT", False))
+
+
+def _nowhere(value: Value) -> None:
+    """The instance has no such PV."""

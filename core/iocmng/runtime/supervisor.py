@@ -26,6 +26,7 @@ class Supervisor:
     def __init__(self, environment: Environment) -> None:
         self.env = environment
         self._instances: dict[str, Instance] = {}
+        self._ordered: tuple[Instance, ...] = ()
         self._puts: dict[str, tuple[Instance, str]] = {}
         self._waiting: dict[str, TaskInstance] = {}
         self._ignored: dict[str, int] = {}
@@ -41,6 +42,7 @@ class Supervisor:
     def add(self, instance: Instance) -> None:
         """Take an instance in and hear its clients."""
         self._instances[instance.name] = instance
+        self._ordered = ()
         instance.changed = self._on_change
         if isinstance(instance, TaskInstance):
             instance.awaited = lambda: self._awaited(instance)
@@ -51,8 +53,12 @@ class Supervisor:
                 self.env.records.on_put(record.name, self.on_put)
 
     def ordered(self) -> Sequence[Instance]:
-        """Instances by start order and name."""
-        return sorted(self._instances.values(), key=lambda one: (one.spec.supervision.start_order, one.name))
+        """Instances by start order and name. Any thread."""
+        if not self._ordered:
+            self._ordered = tuple(
+                sorted(self._instances.values(), key=lambda one: (one.spec.supervision.start_order, one.name))
+            )
+        return self._ordered
 
     def get(self, name: str) -> Instance:
         """The instance of a name.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
+from iocmng.runtime.abandoned import Abandoned
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
@@ -18,11 +18,11 @@ from iocmng.runtime.runreports import RunReports
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.taskpanel import request_run, show_counters, show_first
 from iocmng.runtime.taskrun import TaskRun
+from iocmng.runtime.taskview import task_view
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
 from iocmng.wire import Actor, Finding, InstanceView
 
-ABANDONED_LIMIT = 2
 _UP = (State.RUN, State.PAUSED)
 
 
@@ -42,7 +42,7 @@ class TaskInstance(Instance):
         self.state = State.END if valid else State.INVALID
         self.counters = Counters()
         self.run: TaskRun | None = None
-        self.abandoned: list[TaskRun] = []
+        self.abandoned = Abandoned()
         self.leaving = False
         self.awaited: Callable[[], str | None] = lambda: None
         self._restarts = Restarts()
@@ -174,10 +174,7 @@ class TaskInstance(Instance):
             self._start_over(actor)
 
     def _begin(self, actor: Actor) -> None:
-        self.abandoned = [run for run in self.abandoned if run.alive]
-        if len(self.abandoned) >= ABANDONED_LIMIT:
-            where = "; ".join(run.where() for run in self.abandoned)
-            reason = f"{len(self.abandoned)} threads of it hang already ({where})"
+        if (reason := self.abandoned.refusal()) is not None:
             self.note_error(reason)
             if self.state is not State.ERROR:
                 self._enter(State.ERROR, reason, actor)
@@ -316,7 +313,7 @@ class TaskInstance(Instance):
             return
         where = run.where()
         self.outputs.close(run)
-        self.abandoned.append(run)
+        self.abandoned.add(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
         self.logger.error("thread abandoned, it stands at %s", where)
         self.on_ended(run)
@@ -344,6 +341,14 @@ class TaskInstance(Instance):
             self.leaving = True
             self._follow(Cause.STALL, reason)
             self._abandon(run)
+
+    def tick(self) -> None:
+        """Once a second, on the watchdog's thread: a cycle that is under way for long is shown."""
+        run = self.run
+        if run is not None and run.in_cycle:
+            self.panel.show("BUSY", True)
+            if not run.in_cycle:
+                self.panel.show("BUSY", False)
 
     def progressing(self, now: float) -> bool:
         """Whether HEARTBEAT may beat. Any thread."""
@@ -385,16 +390,5 @@ class TaskInstance(Instance):
 
     def view(self) -> InstanceView:
         """One line of the list."""
-        run, counters = self.run, self.counters
-        common: dict[str, Any] = self.common_view()
-        return InstanceView(
-            **common,
-            state=self.state.name,
-            mode=self.spec.mode.value,
-            busy=run is not None and run.in_cycle,
-            cycles=counters.cycles,
-            cycle_errors=counters.cycle_errors,
-            overruns=counters.overruns,
-            restarts=counters.restarts,
-            uptime=self.env.clock.monotonic() - self._since if self.state in _UP else 0.0,
-        )
+        uptime = self.env.clock.monotonic() - self._since if self.state in (State.RUN, State.PAUSED) else 0.0
+        return task_view(self, uptime)

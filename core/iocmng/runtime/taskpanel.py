@@ -30,7 +30,9 @@ def show_first(panel: Panel, spec: InstanceSpec, counters: Counters, state: Stat
 
 
 def show_counters(panel: Panel, counters: Counters) -> None:
-    """Show all counters."""
+    """Show all counters, as they are now, whatever was shown last."""
+    for name in ("CYCLE_COUNT", "CYCLE_ERRORS", "OVERRUNS", "RESTARTS"):
+        panel.forget(name)
     panel.show("CYCLE_COUNT", counters.cycles)
     panel.show("CYCLE_ERRORS", counters.cycle_errors)
     panel.show("OVERRUNS", counters.overruns)

@@ -16,7 +16,7 @@ from iocmng.runtime.task import TaskInstance
 
 PERIOD = 1.0
 SUPERVISION_LIMIT = 10.0
-LATE = 0.02
+LATE = 0.004
 KEPT = 60
 HOG_SHARE = 0.8
 
@@ -88,6 +88,7 @@ class Watchdog:
         now = self._clock.monotonic()
         self._agenda.post(lambda: self._answer(now))
         for instance in self._instances():
+            instance.tick()
             if isinstance(instance, TaskInstance) and instance.progressing(now):
                 instance.panel.beat()
         alive = now - self._answered <= SUPERVISION_LIMIT
@@ -100,11 +101,10 @@ class Watchdog:
 
     def _find_hog(self) -> None:
         """Name the Python thread that used more than 80 % of a core since the last look, when waking comes late."""
-        before, self._cpu = self._cpu, thread_cpu()
-        recent = list(self._lateness)[-3:]
-        if sum(late > LATE / 4 for late in recent) < 2:
-            self._hog = ""
+        if not self._lateness or self._lateness[-1] < LATE:
+            self._cpu, self._hog = {}, ""
             return
+        before, self._cpu = self._cpu, thread_cpu()
         names = {thread.native_id: thread.name for thread in threading.enumerate()}
         shares = {
             native: (used - before[native]) / PERIOD
