@@ -104,6 +104,7 @@ TrapListener = CFUNCTYPE(None, POINTER(TrapMessage), c_int)
 
 load_database = _function("dbLoadDatabase", c_int, c_char_p, c_char_p, c_char_p)
 put_field = _function("dbPutField", c_long, c_void_p, c_short, c_void_p, c_long)
+put_field_briefly = _brief_function("dbPutField", c_long, c_void_p, c_short, c_void_p, c_long)
 get_field = _function("dbGetField", c_long, c_void_p, c_short, c_void_p, c_void_p, c_void_p, c_void_p)
 name_to_address = _function("dbNameToAddr", c_long, c_char_p, c_void_p)
 post_events = _brief_function("db_post_events", c_int, c_void_p, c_void_p, c_uint)

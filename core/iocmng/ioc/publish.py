@@ -38,8 +38,17 @@ _SEVERITIES = tuple(Severity)
 _STATUSES = tuple(Status)
 _pack_time = TIME.pack_into
 _pack_alarm = ALARM.pack_into
-_put = clib.put_field
+_put: Callable[..., int] = clib.put_field
 _epoch = EPICS_EPOCH
+
+
+def keep_gil(kept: bool) -> None:
+    """Say whether a put of a native record may keep the GIL: a third cheaper beside many busy threads.
+
+    See `iocmng.ioc.locksets.python_stays_alone` for when it may.
+    """
+    global _put
+    _put = clib.put_field_briefly if kept else clib.put_field
 
 
 class ServedRecord:

@@ -21,8 +21,9 @@ from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.access import access_groups, access_text, unaudited
 from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
+from iocmng.ioc.locksets import python_stays_alone
 from iocmng.ioc.messages import captured_messages
-from iocmng.ioc.publish import NativeRecord, ServedRecord
+from iocmng.ioc.publish import NativeRecord, ServedRecord, keep_gil
 from iocmng.ioc.trace import Arrival, WriteListener
 from iocmng.ioc.writable import WritableRecord, add_device_support
 from iocmng.runtime.ports import Endpoints, Put, Trace, Undo
@@ -171,6 +172,7 @@ class SoftIoc:
     def _prepare(self) -> None:
         """Bind what clients write, and put first values where `.db` text cannot, before clients come."""
         now = time()
+        keep_gil(python_stays_alone(record.spec for record in self._records.values()))
         for record in self._records.values():
             spec = record.spec
             if isinstance(record, WritableRecord):
