@@ -213,6 +213,14 @@ def test_inputs_are_clamped_and_puts_are_audited(host: RunningHost, client: Clie
     assert host.read("ca", name, wanted=0.0) == 0.0
 
 
+def test_pvs_are_listed_by_instance_and_by_pattern(client: Client) -> None:
+    of_alpha = {pv.name for pv in client.pvs("alpha")}
+    assert {f"{PREFIX}:ALPHA:LEVEL", f"{PREFIX}:ALPHA:STATUS"} <= of_alpha
+    assert all(name.startswith(f"{PREFIX}:ALPHA:") for name in of_alpha)
+    assert [pv.name for pv in client.pvs("alpha:LEV*")] == [f"{PREFIX}:ALPHA:LEVEL"]
+    assert {pv.name for pv in client.pvs(f"{PREFIX}:ALPHA:*")} == of_alpha
+
+
 def test_print_goes_to_the_log_of_the_instance(client: Client) -> None:
     lines = [line for line in client.log("delta", limit=50) if line.text.startswith("cycle ")]
     assert lines

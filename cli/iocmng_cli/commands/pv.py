@@ -25,7 +25,12 @@ Pv = Annotated[str, typer.Argument(metavar="NAME", help="Full PV name, or INSTAN
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Shell pattern of full names.")] = "*",
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATTERN", help="Instance, or a shell pattern of INSTANCE:PORT or full names."
+        ),
+    ] = "*",
     json: Json = False,
 ) -> None:
     """List PVs with what they show now."""

@@ -67,7 +67,11 @@ class Pvs:
         return reading, operating
 
     async def _all(
-        self, pattern: Annotated[str, Query(max_length=128, description="Shell pattern of full names")] = "*"
+        self,
+        pattern: Annotated[
+            str,
+            Query(max_length=128, description="Instance, or a shell pattern of INSTANCE:PORT or full names"),
+        ] = "*",
     ) -> Response:
         return await listing("pvs", self._control.pvs(pattern))
 

@@ -248,9 +248,14 @@ class HostService:
         return instance.view()
 
     def pvs(self, pattern: str = "*") -> Iterator[PvView]:
-        """This host's PVs whose full name matches a shell pattern."""
+        """This host's PVs: of an instance by its name, or by a shell pattern of `INSTANCE:PORT` or full names."""
+        instance, _, port = pattern.partition(":")
+        of_instance = [
+            f"{one.spec.pv_prefix}:{port or '*'}" for one in self._supervisor if one.name == instance
+        ]
+        patterns = (pattern, *of_instance)
         for name, spec in self._specs.items():
-            if fnmatch.fnmatchcase(name, pattern):
+            if any(fnmatch.fnmatchcase(name, one) for one in patterns):
                 yield pv_view(spec, self._records.record(name))
 
     def pv(self, name: str) -> PvView:
