@@ -63,7 +63,7 @@ def test_implementations_run_in_the_hook_thread_and_builtin_ones_here(hooks: Hoo
     hooks.register(foreign, "foreign")
     hooks.register(own, "own", builtin=True)
     hooks.call("iocmng_metrics")
-    assert foreign.thread == "iocmng-hooks"
+    assert foreign.thread == "iocmng-hooks foreign"
     assert own.thread == threading.current_thread().name
     assert hooks.packages == ("foreign",)
 

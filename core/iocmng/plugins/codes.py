@@ -162,6 +162,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "hook-failed": Code(
             "a hook raised or took too long; it was passed over", "mend or uninstall the package"
         ),
+        "hook-slow": Code(
+            "a package's hooks are slower than the events", "let it hand them to a thread of its own"
+        ),
         "hook-unknown": Code(
             "a package implements a hook that does not exist", "correct the function's name"
         ),

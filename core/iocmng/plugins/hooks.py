@@ -1,12 +1,13 @@
-"""Calling hooks: every implementation by itself, in one hook thread, with a deadline."""
+"""Calling hooks: every implementation by itself, in its package's hook thread, with a deadline."""
 
 from __future__ import annotations
 
 import inspect
 import logging
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -19,13 +20,15 @@ from iocmng.errors import BadInput
 from iocmng.names import did_you_mean
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.hookspecs import PROJECT, HookSpecs, hookimpl, hookspec
-from iocmng.plugins.hookthread import EventLane, HookThread, Overdue
+from iocmng.plugins.hookthread import Item, Overdue, PackageThread
 from iocmng.wire import Finding, Level, Where
 
 __all__ = ["Answer", "Hooks", "hookimpl", "hookspec"]
 
 HOOKS = "iocmng.hooks"
 _log = logging.getLogger("iocmng.hooks")
+LOG_EVERY = 60.0
+"""Seconds between two log entries about one package's failures in one hook."""
 Judge = Callable[[str, str], Iterable[Finding]]
 
 
@@ -35,6 +38,15 @@ class Answer:
 
     plugin: str
     value: Any
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Failures of one package in one hook."""
+
+    count: int = 0
+    text: str = ""
+    logged: float = 0.0
 
 
 class Hooks:
@@ -49,23 +61,38 @@ class Hooks:
         self._manager.add_hookspecs(HookSpecs)
         self._deadline = deadline
         self._builtin: set[str] = set()
-        self._thread = HookThread()
-        self._events = EventLane(self._notify)
+        self._threads: dict[str, PackageThread] = {}
+        self._known: dict[str, tuple[pluggy.HookImpl, ...]] = {}
         self._lock = threading.Lock()
-        self._failures: Counter[str] = Counter()
+        self._failures: dict[tuple[str, str], _Failures] = {}
         self._problems: dict[str, Finding] = {}
 
     @property
     def failures(self) -> Mapping[str, int]:
         """How often implementations of each package failed."""
+        counts: dict[str, int] = {}
         with self._lock:
-            return dict(self._failures)
+            for (name, _), failures in self._failures.items():
+                counts[name] = counts.get(name, 0) + failures.count
+        return counts
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many events never reached a package because its hooks are too slow."""
+        return {name: thread.dropped for name, thread in self._threads.items() if thread.dropped}
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """Packages that could not be loaded, and the latest failure of those that could."""
+        """Packages that could not be loaded, and how those that could have failed."""
+        self.look()
         with self._lock:
-            return tuple(self._problems.values())
+            found = list(self._problems.values())
+            for (name, hook), failures in self._failures.items():
+                often = f" ({failures.count} times)" if failures.count > 1 else ""
+                found.append(_problem("hook-failed", name, f"{hook}: {failures.text}{often}"))
+        for name, count in self.dropped.items():
+            found.append(_problem("hook-slow", name, f"{count} events were dropped"))
+        return tuple(found)
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -90,6 +117,8 @@ class Hooks:
             raise BadInput(f"hooks of {name} are refused: {problem}", code="hook-signature") from None
         if builtin:
             self._builtin.add(name)
+        self._threads[name] = PackageThread(name, self._deadline, lambda hook, e: self._failed(hook, name, e))
+        self._known.clear()
 
     def _check(self, implementations: object, name: str) -> None:
         for attribute in dir(implementations):
@@ -138,62 +167,113 @@ class Hooks:
             text = f"cannot be loaded: {type(problem).__name__}: {problem}"
             self._report("hook-load", name, text)
 
-    def call(self, hook: str, **arguments: object) -> list[Answer]:
-        """Call every implementation and wait for the answers, in pluggy's order (last registered first).
+    def call(self, hook: str, *, deadline: float | None = None, **arguments: object) -> list[Answer]:
+        """Call every implementation and wait for the answers.
 
         Args:
             hook: The hook's name.
+            deadline: Seconds that all calls together may take; what was given to the constructor when None.
             arguments: All arguments of the hook by name.
+
+        Returns:
+            The answers in pluggy's order, the package that was registered last first. Packages work at the
+            same time, each in its own thread.
         """
+        end = time.monotonic() + (self._deadline if deadline is None else deadline)
+        begun = [(one, self._begin(hook, one, arguments)) for one in self._implementations(hook)]
         answers: list[Answer] = []
-        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
-            value = self._call_one(hook, implementation, arguments)
+        for implementation, item in begun:
+            value = self._end(hook, implementation.plugin_name, item, end)
             if value is not None:
                 answers.append(Answer(implementation.plugin_name, value))
         return answers
 
-    def _call_one(self, hook: str, implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> Any:
+    def _implementations(self, hook: str) -> tuple[pluggy.HookImpl, ...]:
+        if hook not in self._known:
+            self._known[hook] = tuple(reversed(getattr(self._manager.hook, hook).get_hookimpls()))
+        return self._known[hook]
+
+    def _begin(
+        self, hook: str, implementation: pluggy.HookImpl, arguments: Mapping[str, object]
+    ) -> Item | None:
         name = implementation.plugin_name
-        given = [arguments[argument] for argument in implementation.argnames]
+        call = _bound(implementation, arguments)
         try:
-            if name in self._builtin:
-                return implementation.function(*given)
-            function = implementation.function
-            return self._thread.run((name, hook), lambda: _listed(function(*given)), self._deadline)
+            if name not in self._builtin:
+                return self._threads[name].submit(hook, call)
         except Overdue as overdue:
-            _log.error("hook %s of %s: %s", hook, name, overdue)
-            self._count(hook, name, str(overdue))
+            self._failed(hook, name, overdue)
+            return None
+        answer: Future[Any] = Future()
+        try:
+            answer.set_result(call())
+        except (Exception, SystemExit) as problem:  # noqa: BLE001 - a border: sources read foreign files
+            answer.set_exception(problem)
+        return Item(hook, call, answer)
+
+    def _end(self, hook: str, name: str, item: Item | None, end: float) -> Any:
+        if item is None:
+            return None
+        try:
+            return self._threads[name].result(item, max(0.0, end - time.monotonic()))
         except (Exception, SystemExit) as problem:  # noqa: BLE001 - a border: foreign code
-            _log.error("hook %s of %s failed", hook, name, exc_info=problem)
-            self._count(hook, name, f"{type(problem).__name__}: {problem}")
+            self._failed(hook, name, problem)
         return None
 
-    def _count(self, hook: str, name: str, text: str) -> None:
+    def _failed(self, hook: str, name: str, problem: BaseException) -> None:
+        text = str(problem) if isinstance(problem, Overdue) else f"{type(problem).__name__}: {problem}"
+        self.complain(hook, name, text, problem if not isinstance(problem, Overdue) else None)
+
+    def complain(self, hook: str, name: str, text: str, cause: BaseException | None = None) -> None:
+        """Count, show and log that a package's implementation of a hook did something wrong. Any thread."""
+        now = time.monotonic()
         with self._lock:
-            self._failures[name] += 1
-        self._report("hook-failed", name, f"{hook}: {text}")
+            failures = self._failures.setdefault((name, hook), _Failures())
+            failures.count += 1
+            failures.text = text
+            # One that fails at every event must not fill the disk with tracebacks.
+            logs = failures.count == 1 or now - failures.logged >= LOG_EVERY
+            if logs:
+                failures.logged = now
+            often = f" (for the {failures.count}th time)" if failures.count > 1 else ""
+        if logs:
+            _log.error("hook %s of %s: %s%s", hook, name, text, often, exc_info=cause)
 
     def _report(self, code: str, name: str, text: str, hint: str = "") -> None:
         with self._lock:
-            message = f"hooks of {name}: {text}"
-            self._problems[name] = Finding(Level.WARNING, code, message, Where(key=name), hint)
+            self._problems[name] = _problem(code, name, text, hint)
 
     def has(self, hook: str) -> bool:
         """Whether anything implements a hook."""
-        return bool(getattr(self._manager.hook, hook).get_hookimpls())
+        return bool(self._implementations(hook))
 
     def publish(self, hook: str, **arguments: object) -> None:
         """Have every implementation called later, in the order of the calls; returns at once. Any thread."""
-        if self.has(hook):
-            self._events.put(hook, arguments)
+        for implementation in self._implementations(hook):
+            self._threads[implementation.plugin_name].put(hook, _bound(implementation, arguments))
 
-    def _notify(self, hook: str, arguments: Mapping[str, object]) -> None:
-        self.call(hook, **arguments)
+    def look(self) -> None:
+        """Find calls that hang although nobody waits for them; cheap, to be called now and then."""
+        for thread in self._threads.values():
+            thread.look()
 
     def close(self, timeout: float = 1.0) -> None:
         """Call what was published, at most `timeout` seconds long, and let the threads end."""
-        self._events.close(timeout)
-        self._thread.close()
+        end = time.monotonic() + timeout
+        for thread in self._threads.values():
+            thread.begin_close()
+        for thread in self._threads.values():
+            thread.close(max(0.0, end - time.monotonic()))
+
+
+def _bound(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> Callable[[], Any]:
+    function = implementation.function
+    given = [arguments[argument] for argument in implementation.argnames]
+    return lambda: _listed(function(*given))
+
+
+def _problem(code: str, name: str, text: str, hint: str = "") -> Finding:
+    return Finding(Level.WARNING, code, f"hooks of {name}: {text}", Where(key=name), hint)
 
 
 def _listed(value: Any) -> Any:

@@ -1,135 +1,193 @@
-"""The hook thread, and the lane of events that wait for it."""
+"""Threads of hooks: each package's calls run one after the other in a thread of its own, with a deadline."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
-from collections.abc import Callable, Hashable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 _log = logging.getLogger("iocmng.hooks")
-_END = None
+CAPACITY = 10_000
 
 
 class Overdue(Exception):
     """A call did not return in time, or an earlier one of the same implementation still runs."""
 
 
-class HookThread:
-    """Runs calls one after the other; one that takes too long keeps its thread, and a new one starts."""
+@dataclass(slots=True, eq=False)
+class Item:
+    """One call: `answer` is where its caller waits, None when nobody does."""
 
-    def __init__(self) -> None:
-        self._turn = threading.Lock()
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] | None = None
-        self._stuck: dict[Hashable, Future[Any]] = {}
-
-    def run(self, key: Hashable, call: Callable[[], Any], deadline: float) -> Any:
-        """Run `call` in the hook thread and return what it returns, or raise what it raises.
-
-        Args:
-            key: Says whose call it is; while one of it hangs, no other is tried.
-            call: What to run.
-            deadline: Seconds it may take.
-
-        Raises:
-            Overdue: It did not return in time, or an earlier one still runs.
-        """
-        with self._turn:
-            if key in self._stuck:
-                if not self._stuck[key].done():
-                    raise Overdue("passed over, an earlier call still runs")
-                del self._stuck[key]
-            calls = self._calls or self._start()
-            future: Future[Any] = Future()
-            calls.put((future, call))
-            try:
-                return future.result(deadline)
-            except TimeoutError:
-                if future.done():
-                    return future.result()
-                self._stuck[key] = future
-                self._leave()
-                raise Overdue(f"did not return within {deadline:g} s") from None
-
-    def _start(self) -> queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]:
-        calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        threading.Thread(target=_work, args=(calls,), name="iocmng-hooks", daemon=True).start()
-        self._calls = calls
-        return calls
-
-    def _leave(self) -> None:
-        if self._calls is not None:
-            self._calls.put(_END)
-        self._calls = None
-
-    def close(self) -> None:
-        """Let the thread end when it is idle."""
-        with self._turn:
-            self._leave()
+    hook: str
+    call: Callable[[], Any]
+    answer: Future[Any] | None
+    begun: float = 0.0
 
 
-def _work(calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]) -> None:
-    while (item := calls.get()) is not _END:
-        future, call = item
-        try:
-            result = call()
-        except BaseException as problem:  # noqa: BLE001 - a border: what foreign code raises goes to the caller
-            future.set_exception(problem)
-        else:
-            future.set_result(result)
-
-
-class EventLane:
-    """Keeps calls in order until the hook thread has time; the oldest are dropped when too many wait.
+class PackageThread:
+    """Runs one package's calls; one that takes too long keeps its thread, and a new one starts.
 
     Args:
-        deliver: Makes one call; runs on the lane's own thread.
-        capacity: Calls that may wait.
+        package: The package's name, which the thread bears.
+        deadline: Seconds that a call may take for which nobody waits.
+        failed: Told the hook and the error of calls for which nobody waits; any thread.
+        capacity: Calls without a waiting caller that are kept; of more the oldest are dropped.
     """
 
-    def __init__(self, deliver: Callable[[str, Mapping[str, object]], None], capacity: int = 10_000) -> None:
-        self._deliver = deliver
-        self._waiting: queue.Queue[tuple[str, Mapping[str, object]] | None] = queue.Queue(capacity)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+    def __init__(
+        self,
+        package: str,
+        deadline: float,
+        failed: Callable[[str, BaseException], None],
+        capacity: int = CAPACITY,
+    ) -> None:
+        self._package = package
+        self._deadline = deadline
+        self._failed = failed
+        self._changed = threading.Condition()
+        self._calls: deque[Item] = deque()
+        self._events: deque[Item] = deque(maxlen=capacity)
+        self._stuck: dict[str, Item] = {}
+        self._current: Item | None = None
+        self._worker: threading.Thread | None = None
+        self._closing = False
         self.dropped = 0
 
-    def put(self, hook: str, arguments: Mapping[str, object]) -> None:
-        """Take one call; never blocks."""
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="iocmng-hook-events", daemon=True)
-                self._thread.start()
-            self._force((hook, arguments))
+    def submit(self, hook: str, call: Callable[[], Any]) -> Item:
+        """Have a call run before all that nobody waits for; see `result`.
 
-    def _force(self, item: tuple[str, Mapping[str, object]] | None) -> None:
-        while True:
-            try:
-                self._waiting.put_nowait(item)
-                return
-            except queue.Full:
-                self._drop()
+        Raises:
+            Overdue: An earlier call of the same hook still runs.
+        """
+        item = Item(hook, call, Future())
+        with self._changed:
+            if hook in self._stuck:
+                raise Overdue("passed over, an earlier call still runs")
+            self._calls.append(item)
+            self._wake()
+        return item
 
-    def _drop(self) -> None:
+    def result(self, item: Item, timeout: float) -> Any:
+        """Return what a call returns, or raise what it raises.
+
+        Raises:
+            Overdue: It does not end within `timeout` seconds.
+        """
+        assert item.answer is not None
         try:
-            self._waiting.get_nowait()
-        except queue.Empty:
-            return
-        self.dropped += 1
-        if self.dropped == 1:
-            _log.warning("hooks are slower than events: the oldest of %d is dropped", self._waiting.maxsize)
+            return item.answer.result(timeout)
+        except TimeoutError:
+            with self._changed:
+                # A TimeoutError of the call itself looks the same.
+                if not item.answer.done():
+                    raise Overdue(self._give_up(item)) from None
+            return item.answer.result()
 
-    def _run(self) -> None:
-        while (item := self._waiting.get()) is not _END:
-            self._deliver(*item)
+    def _give_up(self, item: Item) -> str:
+        if item is self._current:
+            begun = item.begun
+            self._leave()
+            return f"did not return within {time.monotonic() - begun:.2g} s"
+        self._calls.remove(item)
+        busy = self._current.hook if self._current else "another call"
+        return f"was not called, {busy} of the same package took the time"
+
+    def put(self, hook: str, call: Callable[[], Any]) -> None:
+        """Have a call run when there is time; never blocks."""
+        with self._changed:
+            if self._closing:
+                return
+            stuck = hook in self._stuck
+            lost = stuck or len(self._events) == self._events.maxlen
+            self.dropped += lost
+            first = lost and self.dropped == 1
+            if not stuck:
+                # When it is full the oldest one goes.
+                self._events.append(Item(hook, call, None))
+                self._wake()
+        if first:
+            _log.warning("hooks of %s are slower than events: some are dropped", self._package)
+        self.look()
+
+    def look(self) -> None:
+        """Give up a call that nobody waits for and that takes too long; called now and then."""
+        item = self._current
+        if item is None or item.answer is not None or time.monotonic() - item.begun < self._deadline:
+            return
+        with self._changed:
+            if self._current is not item:
+                return
+            self._leave()
+        self._failed(item.hook, Overdue(f"did not return within {self._deadline:g} s"))
+
+    def _leave(self) -> None:
+        assert self._current is not None
+        self._stuck[self._current.hook] = self._current
+        self._current = self._worker = None
+        if self._calls or self._events:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._worker is None:
+            self._worker = threading.Thread(
+                target=self._work, name=f"iocmng-hooks {self._package}", daemon=True
+            )
+            self._worker.start()
+        else:
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (item := self._next()) is not None:
+            try:
+                value = item.call()
+            except BaseException as problem:  # noqa: BLE001 - a border: what foreign code raises goes to the caller
+                self._tell(item, problem)
+            else:
+                if item.answer is not None:
+                    item.answer.set_result(value)
+            with self._changed:
+                if self._current is item:
+                    self._current = None
+                elif self._stuck.get(item.hook) is item:
+                    del self._stuck[item.hook]
+
+    def _tell(self, item: Item, problem: BaseException) -> None:
+        if not isinstance(problem, (Exception, SystemExit)):
+            # In the caller's thread it would look like the host's own interrupt.
+            problem = RuntimeError(f"{type(problem).__name__}: {problem}")
+        if item.answer is not None:
+            item.answer.set_exception(problem)
+        else:
+            self._failed(item.hook, problem)
+
+    def _next(self) -> Item | None:
+        """The next call; None when this thread was replaced, or nothing is left."""
+        with self._changed:
+            while self._worker is threading.current_thread():
+                if self._calls or self._events:
+                    self._current = (self._calls or self._events).popleft()
+                    self._current.begun = time.monotonic()
+                    return self._current
+                if self._closing:
+                    self._worker = None
+                    return None
+                self._changed.wait()
+            return None
+
+    def begin_close(self) -> None:
+        """Take no more events, and let the thread end when it has made what waits."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
 
     def close(self, timeout: float) -> None:
-        """Deliver what waits, at most `timeout` seconds long."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-            if thread is not None:
-                self._force(_END)
-        if thread is not None:
-            thread.join(timeout)
+        """Wait at most `timeout` seconds until what waits is made."""
+        self.begin_close()
+        worker = self._worker
+        if worker is not None:
+            worker.join(timeout)

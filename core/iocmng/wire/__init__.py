@@ -8,13 +8,15 @@ from iocmng.wire.finding import Finding, Level, Where
 from iocmng.wire.host import HostView, Problem, Role
 from iocmng.wire.instance import InstanceDetail, InstanceView, ParameterView, PortView, PvView, StateChange
 from iocmng.wire.log import LogLine
-from iocmng.wire.metrics import MetricsView
+from iocmng.wire.metrics import MetricsView, SiteMetrics
 from iocmng.wire.run import RunView
+from iocmng.wire.settings import ChangedSetting, ReloadView
 
 __all__ = [
     "ENDPOINT_FILE",
     "TOKEN_FILE",
     "Actor",
+    "ChangedSetting",
     "Endpoint",
     "Event",
     "EventKind",
@@ -30,8 +32,10 @@ __all__ = [
     "PortView",
     "Problem",
     "PvView",
+    "ReloadView",
     "Role",
     "RunView",
+    "SiteMetrics",
     "StateChange",
     "TokenView",
     "Where",

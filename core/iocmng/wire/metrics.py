@@ -1,4 +1,4 @@
-"""Measured numbers of one instance."""
+"""Measured numbers: of one instance, and of the packages that add to the host."""
 
 from __future__ import annotations
 
@@ -13,3 +13,18 @@ class MetricsView:
     name: str
     duration: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteMetrics:
+    """What packages with hooks add to the metrics, and how they behave; everything by the package's name.
+
+    Attributes:
+        values: Its own numbers by metric name.
+        failures: How often its hooks failed.
+        dropped: Events that it was too slow for.
+    """
+
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
