@@ -22,6 +22,7 @@ import yaml
 HERE = Path(__file__).resolve().parent
 START_LIMIT = 180.0
 STOP_LIMIT = 30.0
+COUNT_LIMIT = 5.0
 
 
 @contextmanager
@@ -119,7 +120,9 @@ class HostProcess:
                 raise RuntimeError(f"host not ready after {time.monotonic() - begun:.0f} s:\n{text}")
             time.sleep(0.05)
         taken = time.monotonic() - begun
-        running = self.get("/api/v1/host")["running"]
+        limit = time.monotonic() + COUNT_LIMIT
+        while (running := self.get("/api/v1/host")["running"]) != instances and time.monotonic() < limit:
+            time.sleep(0.05)
         if running != instances:
             self.stop()
             raise RuntimeError(f"{running} instances run, {instances} should")
