@@ -377,6 +377,10 @@ class Host:
                 f"thread {beat.hog!r} computes without pause and holds all others up "
                 f"(up to {beat.lateness * 1000:.0f} ms); isolation: process will give it a process of its own"
             )
+        if self._desired.problem:
+            found.append(self._desired.problem)
+        if self._autosave is not None and self._autosave.problem:
+            found.append(self._autosave.problem)
         if self._logs.lost:
             found.append(f"{self._logs.lost} log lines could not be written")
         return tuple(found)

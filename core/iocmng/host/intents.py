@@ -12,6 +12,7 @@ from iocmng.runtime.task import TaskInstance
 from iocmng.spec import ParameterValue
 
 _log = logging.getLogger("iocmng.host")
+RETRY = 10.0
 _INTENTS = {
     Trigger.START: Intent.RUN,
     Trigger.RESUME: Intent.RUN,
@@ -27,7 +28,8 @@ class Intents:
     def __init__(self, desired: DesiredState, loop: asyncio.AbstractEventLoop) -> None:
         self._desired = desired
         self._loop = loop
-        self._committing: asyncio.Future[None] | None = None
+        self._committing: asyncio.Future[bool] | None = None
+        self._again = False
 
     def acted(self, instance: Instance, verb: Trigger) -> None:
         """Remember a verb that was applied; it is on disk soon, `commit` waits for that."""
@@ -36,15 +38,29 @@ class Intents:
             self.save_soon()
 
     def save_soon(self) -> None:
-        """Write in the background; one write serves all that is asked meanwhile."""
-        if self._committing is None or self._committing.done():
-            self._committing = self._loop.run_in_executor(None, self._commit)
+        """Write in the background; one more write serves all that is asked meanwhile."""
+        if self._committing is not None:
+            self._again = True
+            return
+        self._committing = self._loop.run_in_executor(None, self._commit)
+        self._committing.add_done_callback(self._committed)
 
-    def _commit(self) -> None:
+    def _committed(self, done: asyncio.Future[bool]) -> None:
+        self._committing, again, self._again = None, self._again, False
+        if again:
+            self.save_soon()
+        elif not done.cancelled() and not done.result():
+            self._loop.call_later(RETRY, self.save_soon)
+
+    def _commit(self) -> bool:
+        told = self._desired.problem
         try:
             self._desired.commit()
-        except OSError as error:
-            _log.error("what operators asked for cannot be kept: %s", error)
+        except OSError:
+            if not told:
+                _log.error("%s; trying again every %g s", self._desired.problem, RETRY)
+            return False
+        return True
 
     def apply(self, instance: Instance) -> Desired:
         """Give an instance what was asked of it before this boot; return that."""

@@ -51,7 +51,10 @@ class Autosave:
     """Keeps the records of a host that say `autosave`. Any thread; nothing here raises because of a disk."""
 
     def __init__(self, directory: Path, clock: Clock, *, period: float = PERIOD, keep: int = KEEP) -> None:
-        """Use `directory`, a file per instance; save changes every `period` s with `keep` backups."""
+        """Use `directory`, a file per instance; save changes every `period` s with `keep` backups.
+
+        `problem` says why the last saving failed, or "".
+        """
         self._directory = directory
         self._clock = clock
         self._period = period
@@ -61,7 +64,7 @@ class Autosave:
         self._kept: dict[str, dict[str, Any]] = {}
         self._watched: dict[str, _Watched] = {}
         self._touched: set[str] = set()
-        self._failing = False
+        self.problem = ""
         self._thread: threading.Thread | None = None
         self._closing = False
         self._wakeup = LockWakeup()
@@ -158,11 +161,11 @@ class Autosave:
             self._kept[instance] = present
 
     def _report(self, problem: str) -> None:
-        if problem and not self._failing:
-            _log.error("inputs are not saved, trying again every %g s: %s", self._period, problem)
-        elif self._failing and not problem:
+        before, self.problem = self.problem, problem and f"inputs are not saved: {problem}"
+        if problem and not before:
+            _log.error("%s; trying again every %g s", self.problem, self._period)
+        elif before and not problem:
             _log.warning("inputs are saved again")
-        self._failing = bool(problem)
 
     def _run(self) -> None:
         while not self._closing:

@@ -47,6 +47,9 @@ class DesiredState:
     """The store. A change is in memory at once, on disk after `commit`, which a verb awaits before answering.
 
     All methods may be called from any thread. Keys this version does not know are kept as they are.
+
+    Attributes:
+        problem: Why the last `commit` could not write, or "".
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -58,6 +61,7 @@ class DesiredState:
         self._instances: dict[str, Desired] = {}
         self._revision = 0
         self._written = 0
+        self.problem = ""
 
     def load(self) -> tuple[str, ...]:
         """Read the file; return what was wrong with it, one text a problem, naming the file or instance."""
@@ -132,7 +136,13 @@ class DesiredState:
                     return
                 revision = self._revision
                 content = json.dumps(self._content).encode()
-            write_atomic(self._path, content)
+            try:
+                write_atomic(self._path, content)
+            except OSError as error:
+                reason = f"{self._path}: {error.strerror or error}"
+                self.problem = f"what operators asked for is not kept over a restart: {reason}"
+                raise
+            self.problem = ""
             with self._lock:
                 self._written = revision
 
