@@ -1,0 +1,231 @@
+"""heartbeat_link: another IOC sees the beats while the instance works, and its death is shown and costs nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from environments import Environment, outside
+from hosts import RunningHost, free_ports, own_world, running
+from support.plugins import Package, plugin_environment
+
+from iocmng.client import Client
+
+TARGET = Path(__file__).resolve().parents[1] / "support" / "heartbeat_target.py"
+PREFIX = "HBLINK"
+CODE = """
+import time
+from iocmng import TaskBase
+
+class Plugin(TaskBase):
+    def execute(self):
+        while self.get_pv("HANG"):
+            time.sleep(0.02)
+        self.set_pv("COUNT", self.cycle_count)
+"""
+CONFIG = """
+parameters: {interval: 0.1%s}
+arguments:
+  inputs: {HANG: {type: bool, value: false}}
+  outputs: {COUNT: {type: int}}
+supervision: {heartbeat_link: '%s', stall_after: 1.0}
+"""
+LINKS = {
+    "caside": "ca://OTHER:CASIDE",
+    "pvaside": "pva://OTHER:PVASIDE",
+    "plain": "OTHER:PLAIN",
+    "locked": "pva://OTHER:LOCKED",
+    "nowhere": "ca://OTHER:NOWHERE",
+    "crooked": "http://OTHER:X",
+}
+BEATING = ("caside", "pvaside", "plain")
+
+
+def until(seen: Callable[[], bool], what: str, deadline: float = 60.0) -> None:
+    end = time.monotonic() + deadline
+    while not seen():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+class OtherIoc:
+    """The IOC of the targets; it can be killed and started again at the same ports."""
+
+    def __init__(self, scratch: Path, env: dict[str, str]) -> None:
+        self._command = [sys.executable, str(TARGET), str(scratch), *(name.upper() for name in BEATING)]
+        self._env = {**outside(), **env}
+        self.beats: dict[str, list[int]] = {name: [] for name in BEATING}
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        stream = self._process.stdout
+        assert stream is not None
+        while "ready" not in (line := stream.readline()):
+            assert line, "the target ended"
+
+        def listen() -> None:
+            for line in stream:
+                if line.startswith("{"):
+                    change = json.loads(line)
+                    self.beats[change["name"].lower()].append(change["value"])
+
+        self._listener = threading.Thread(target=listen, daemon=True)
+        self._listener.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(20)
+        self._listener.join(20)
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def count(self, name: str) -> int:
+        return len(self.beats[name])
+
+    def more(self, names: tuple[str, ...] | list[str], beats: int = 3) -> None:
+        """Wait until each of them has got so many more."""
+        before = {name: self.count(name) for name in names}
+        until(
+            lambda: all(self.count(name) >= before[name] + beats for name in names),
+            f"beats of {names}; had {before}, got {self.beats}",
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningHost, OtherIoc]]:
+    folder = tmp_path_factory.mktemp("heartbeats")
+    packages = [
+        Package(name, code=CODE, config=CONFIG % (", pva: false" if name == "plain" else "", link))
+        for name, link in LINKS.items()
+    ]
+    python = plugin_environment(folder, packages)
+    env = own_world(folder)
+    ca, pva, broadcast = map(str, free_ports(3))
+    other_env = {
+        "EPICS_CA_SERVER_PORT": ca,
+        "EPICS_CAS_SERVER_PORT": ca,
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVAS_SERVER_PORT": pva,
+        "EPICS_PVAS_BROADCAST_PORT": broadcast,
+        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
+    }
+    env["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{ca}"
+    env["EPICS_PVA_ADDR_LIST"] += f" 127.0.0.1:{broadcast}"
+    env |= {"EPICS_CA_CONN_TMO": "2", "EPICS_PVA_CONN_TMO": "2"}
+    other = OtherIoc(folder, other_env)
+    argv = [str(python), "-m", "iocmng_cli", "run", "--prefix", PREFIX]
+    try:
+        with running(Environment(python.parent.parent), folder, argv=argv, env=env) as host:
+            yield host, other
+            assert host.stop() == 0
+            assert "Traceback" not in host.output
+    finally:
+        other.kill()
+
+
+@pytest.fixture
+def host(world: tuple[RunningHost, OtherIoc]) -> RunningHost:
+    return world[0]
+
+
+@pytest.fixture
+def other(world: tuple[RunningHost, OtherIoc]) -> OtherIoc:
+    return world[1]
+
+
+@pytest.fixture
+def client(host: RunningHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setenv("IOCMNG_STATE_DIR", host.env["IOCMNG_STATE_DIR"])
+    with Client(host.url) as client:
+        until(lambda: all(one.state == "RUN" for one in client.list()), "everything runs")
+        until(lambda: not any(health(client, name) for name in BEATING), "every target answers")
+        yield client
+
+
+def health(client: Client, name: str) -> str:
+    return client.show(name).health
+
+
+def state(client: Client, name: str) -> str:
+    return client.show(name).view.state
+
+
+def test_beats_arrive_over_ca_and_pva_and_alternate(client: Client, other: OtherIoc) -> None:
+    other.more(list(BEATING))
+    for name in BEATING:
+        seen = other.beats[name][-3:]
+        assert seen in ([0, 1, 0], [1, 0, 1]), name
+
+
+def test_the_beats_stop_with_a_stall_a_pause_and_a_stop(
+    host: RunningHost, client: Client, other: OtherIoc
+) -> None:
+    def passed(seconds: float) -> None:
+        since = client.host().uptime
+        until(lambda: client.host().uptime > since + seconds, "time passes")
+
+    host.write("ca", f"{PREFIX}:CASIDE:HANG", 1)
+    client.tasks["pvaside"].pause()
+    client.tasks["plain"].stop()
+    halted = {"caside": "STALLED", "pvaside": "PAUSED", "plain": "END"}
+    until(lambda: {name: state(client, name) for name in BEATING} == halted, f"{halted}")
+    passed(1.2)
+    stand = {name: other.count(name) for name in BEATING}
+    passed(2.5)
+    assert {name: other.count(name) for name in BEATING} == stand
+    host.write("ca", f"{PREFIX}:CASIDE:HANG", 0)
+    client.tasks["pvaside"].resume()
+    client.tasks["plain"].start()
+    other.more(list(BEATING), 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("locked", "pva://OTHER:LOCKED stays at 0 (heartbeat_link): it refuses the writes of this host"),
+        ("nowhere", "ca://OTHER:NOWHERE does not answer (heartbeat_link)"),
+        ("crooked", "scheme 'http' is unknown"),
+    ],
+)
+def test_a_target_that_takes_no_beats_degrades_and_costs_nothing(
+    name: str, says: str, client: Client, host: RunningHost
+) -> None:
+    until(lambda: says in health(client, name), f"{name} says so, it says {health(client, name)!r}")
+    before = client.show(name).view.cycles
+    assert state(client, name) == "RUN"
+    until(lambda: client.show(name).view.cycles > before + 5, "its cycles rise")
+    assert client.show(name).view.degraded
+    assert host.read("pva", f"{PREFIX}:{name.upper()}:DEGRADED", wanted=1) == 1
+
+
+def test_a_target_that_dies_is_shown_and_beaten_again_when_it_is_back(
+    host: RunningHost, client: Client, other: OtherIoc
+) -> None:
+    other.more(list(BEATING), 1)
+    other.kill()
+    for name in BEATING:
+        until(
+            lambda name=name: f"OTHER:{name.upper()} does not answer" in health(client, name),  # type: ignore[misc]
+            f"{name} is degraded",
+        )
+    before = {name: client.show(name).view.cycles for name in LINKS}
+    until(
+        lambda: all(client.show(name).view.cycles > before[name] + 10 for name in LINKS),
+        "everything goes on",
+    )
+    assert {state(client, name) for name in LINKS} == {"RUN"}
+    assert host.read("ca", f"{PREFIX}:HOST:ALIVE", wanted=1.0) == 1.0
+    other.start()
+    other.more(list(BEATING), 2)
+    until(lambda: not any(health(client, name) for name in BEATING), "nothing is degraded any more")
