@@ -56,6 +56,7 @@ class Outputs:
             port.name: port.value for port in spec.ports if port.value is not None
         }
         self._valid = False
+        self._all_invalid = False
         self._reason = ""
         self._writer: object | None = None
         self.refused = 0
@@ -136,6 +137,7 @@ class Outputs:
             at = self._clock.time() if timestamp is None else timestamp
             self._written[name] = _Written(fitting, level, status, reason, at)
             self._shown[name] = fitting
+            self._all_invalid = False
             if self._valid:
                 record.publish(fitting, level, status, reason, at)
             else:
@@ -144,7 +146,7 @@ class Outputs:
     def validate(self) -> None:
         """The instance entered RUN: show what has been written with its quality; the rest stays INVALID."""
         with self._lock:
-            self._valid = True
+            self._valid, self._all_invalid = True, False
             for name, (port, record) in self._ports.items():
                 if port.direction is not Direction.OUTPUT:
                     continue
@@ -170,7 +172,10 @@ class Outputs:
     def invalidate(self, reason: str, *, paused: bool = False) -> None:
         """The instance left RUN: every output is INVALID with its last or its fail-safe value."""
         with self._lock:
-            self._valid = False
+            if self._all_invalid and not self._valid:
+                self._reason = reason
+                return
+            self._valid, self._all_invalid = False, not paused
             self._reason = reason
             now = self._clock.time()
             for name, (port, record) in self._ports.items():
