@@ -100,6 +100,8 @@ def test_an_empty_config_is_all_defaults(text: str) -> None:
         ("1: 2", "1:1", "bad-key", "must be text", ""),
         ("- a", "1:1", "wrong-type", "mapping", ""),
         ("a: [", "2:1", "syntax", "not YAML", ""),
+        ("description: x\narguments\n  outputs:\n    A: {}", "2:1", "syntax", "expected ':'", "colons"),
+        ("arguments:\n\toutputs: {}", "2:1", "syntax", "not YAML", "no tabs"),
         ("prefix: A\nprefix: B", "2:1", "duplicate-key", "line 1", ""),
     ],
 )

@@ -161,9 +161,13 @@ class _Reader:
             return None if node is None else self._value(node, (), ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
+            if "expected ':'" in (error.problem or ""):
+                mark = error.context_mark or mark  # the problem is noticed only in a line below the key
             place = Where(self.file, mark.line + 1, mark.column + 1) if mark else Where(self.file)
             problem = " ".join(part for part in (error.context, error.problem) if part)
             hint = "check indentation, colons, brackets and quotes"
+            if mark and re.match(r"[ ]*\t", (text.splitlines()[mark.line : mark.line + 1] or [""])[0]):
+                hint = "indent with spaces; YAML takes no tabs"
             if self.expand is not None and re.search(r"[{,][^}]*\$\{", text):
                 hint = "inside { } an unquoted ${...} is no YAML: write that mapping over several lines"
             self._find("syntax", f"not YAML: {problem}", place, hint)
