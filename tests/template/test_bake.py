@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,6 +68,15 @@ def test_nothing_is_left_unrendered(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_own_tests_pass(environment: Environment, baked: dict[str, Path], kind: str) -> None:
     done = environment.run("python", "-m", "pytest", "-p", "no:cacheprovider", cwd=baked[kind])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_own_tests_pass_before_it_is_installed(tmp_path: Path, kind: str) -> None:
+    made = bake(kind, tmp_path, "fresh-one")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], cwd=made, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

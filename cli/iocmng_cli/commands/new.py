@@ -106,5 +106,7 @@ def bake(template: Path, target: Path, answers: dict[str, str]) -> None:
             made = generate_files(str(template), context=context, output_dir=scratch)
         except CookiecutterException as error:
             raise BadInput(f"the template refuses {answers}: {error}") from error
+        for compiled in [*Path(made).rglob("__pycache__")]:  # pip compiles the installed template as well
+            shutil.rmtree(compiled)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, target)
