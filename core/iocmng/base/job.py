@@ -50,6 +50,9 @@ class JobBase(Author[JobContext]):
         """Do the work."""
         raise NotImplementedError(f"{type(self).__name__} has no execute()")
 
+    def set_status(self, word: str) -> None:
+        """Nothing: STATUS follows what `execute` returns; iocmng 2.x let a job write it."""
+
     @property
     def arguments(self) -> Mapping[str, Value]:
         """The arguments of this run by input name; `get_input` gives the same values."""

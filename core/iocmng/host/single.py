@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -12,13 +13,14 @@ import tempfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from iocmng.errors import BadInput, ExitCode, IocmngError
 from iocmng.host.plan import HostPlan
 from iocmng.lifecycle import JobState, State
+from iocmng.links import pv_client
 from iocmng.names import did_you_mean
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.location import Location, config_beside
@@ -28,13 +30,16 @@ from iocmng.runtime.logs import LogBook
 from iocmng.spec import InstanceSpec, Kind, PluginRef
 from iocmng.wire import Actor, Event, EventKind, Level
 
+if TYPE_CHECKING:
+    from iocmng.config import LoadedConfig
+
 _log = logging.getLogger("iocmng.host")
 
 
 def run_ioc(
     plugin_class: type,
     *,
-    config: str | Path | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     prefix: str | None = None,
     pva: bool = True,
@@ -47,7 +52,7 @@ def run_ioc(
 
     Args:
         plugin_class: A TaskBase or JobBase subclass. A job is run once at the start, its PVs stay.
-        config: Its config; found beside its module when None.
+        config: Its config, as a path or as what such a file holds; found beside its module when None.
         parameters: Override those of the config.
         prefix: First part of the PV names.
         pva: Provider of links without a scheme.
@@ -63,8 +68,10 @@ def run_ioc(
         BadInput: Class or config cannot be used; the text holds every error.
     """
     os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
-    given = {**(parameters or {}), **({} if pva else {"pva": False})}
-    spec = _describe(plugin_class, config, given, prefix or "", name or plugin_class.__name__, flat=flat)
+    pv_client.init(pva=pva)
+    spec = _describe(
+        plugin_class, config, parameters or {}, prefix or "", name or plugin_class.__name__, flat=flat
+    )
     if pvout is not None:
         target = Path(pvout)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +84,19 @@ def run_ioc(
         with tempfile.TemporaryDirectory(prefix="iocmng-run-") as state:
             return asyncio.run(_serve(spec, plugin_class, Path(state), logs))
     finally:
+        pv_client.close()
         logs.close()
 
 
 def _describe(
-    cls: type, config: str | Path | None, parameters: Mapping[str, Any], prefix: str, name: str, *, flat: bool
+    cls: type,
+    config: str | Path | Mapping[str, Any] | None,
+    parameters: Mapping[str, Any],
+    prefix: str,
+    name: str,
+    *,
+    flat: bool,
 ) -> InstanceSpec:
-    from iocmng.config import load_config, parse_config
     from iocmng.runtime.parameters import model_of
     from iocmng.spec.build import describe
 
@@ -92,15 +105,16 @@ def _describe(
         raise BadInput(
             f"{cls.__name__} is neither a TaskBase nor a JobBase", hint="from iocmng import TaskBase"
         )
-    found = Path(config) if config is not None else _config_of(cls, name)
-    loaded = load_config(found, lenient=True) if found else parse_config("{}", "", lenient=True)
+    if flat and not prefix:
+        raise BadInput("flat PVs have no name of their own", hint="give a prefix too")
+    loaded = _load(config if config is not None else _config_of(cls.__module__, name))
     findings, spec = list(loaded.findings), None
     if loaded.config is not None:
         model = model_of(cls)
         target = f"{cls.__module__}:{cls.__qualname__}"
         spec, more = describe(
             loaded.config,
-            PluginRef(name=name, target=target, config=str(found or ""), origin="directory"),
+            PluginRef(name=name, target=target, config=loaded.document.file, origin="directory"),
             kind=Kind(kind),
             name=name,
             host_prefix=prefix,
@@ -114,13 +128,24 @@ def _describe(
     if spec is None:
         errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
         raise BadInput("\n".join(errors), code="config")
+    for finding in findings:
+        if finding.level is Level.WARNING:
+            print(finding, file=sys.stderr)
     return spec
 
 
-def _config_of(cls: type, name: str) -> Path | None:
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+def _load(config: str | Path | Mapping[str, Any] | None) -> LoadedConfig:
+    from iocmng.config import load_config, parse_config
+
+    if config is None or isinstance(config, Mapping):
+        return parse_config(json.dumps(config or {}), "", lenient=True)
+    return load_config(Path(config), lenient=True)
+
+
+def _config_of(module: str, name: str) -> Path | None:
+    file = getattr(sys.modules.get(module), "__file__", None)
     folder = Path(file).resolve().parent if file else Path.cwd()
-    beside = config_beside(Location(str(file or ""), str(folder)), cls.__module__, name)
+    beside = config_beside(Location(str(file or ""), str(folder)), module, name)
     return Path(beside) if beside else None
 
 
@@ -165,8 +190,8 @@ async def _serve(spec: InstanceSpec, cls: type, state: Path, logs: LogBook) -> i
     return ExitCode.FAILED if failed or host.exit_reason else ExitCode.DONE
 
 
-def find_class(module: str, class_name: str | None) -> type:
-    """The class of a module: the one named, else the only task or job that is defined there.
+def find_class(module: str, class_name: str | None, config: Path | None = None) -> type:
+    """The class of a module: the one named here or by its config, else the only task or job that is defined there.
 
     Raises:
         BadInput: There is none, or several.
@@ -184,6 +209,9 @@ def find_class(module: str, class_name: str | None) -> type:
         for key, value in vars(loaded).items()
         if isinstance(value, type) and value.__module__ == loaded.__name__ and hasattr(value, "_iocmng_kind")
     }
+    if class_name is None and len(own) > 1:
+        found = _load(config or _config_of(loaded.__name__, loaded.__name__)).config
+        class_name = found.class_ if found else None
     if class_name is not None:
         cls = getattr(loaded, class_name, None)
         if not isinstance(cls, type):
@@ -192,7 +220,7 @@ def find_class(module: str, class_name: str | None) -> type:
     if len(own) != 1:
         raise BadInput(
             f"{module} defines {len(own)} tasks and jobs{': ' + ', '.join(own) if own else ''}",
-            hint="name one with -c",
+            hint="name one with -c, or with class: in its config.yaml",
         )
     return next(iter(own.values()))
 
@@ -249,7 +277,7 @@ def main() -> None:
     arguments = _arguments().parse_args()
     try:
         code = run_ioc(
-            find_class(arguments.module, arguments.class_name),
+            find_class(arguments.module, arguments.class_name, arguments.config),
             config=arguments.config,
             parameters=_parameters(arguments.param),
             prefix=arguments.prefix,
