@@ -19,6 +19,7 @@ from iocmng.spec import Direction, InstanceSpec, Kind, Mode, ParameterValue, Plu
 from iocmng.values import PortType
 from iocmng.wire import (
     Actor,
+    ChangedSetting,
     EventKind,
     Finding,
     HostView,
@@ -30,7 +31,9 @@ from iocmng.wire import (
     ParameterView,
     PortView,
     PvView,
+    ReloadView,
     RunView,
+    SiteMetrics,
     Where,
 )
 
@@ -387,6 +390,16 @@ class MemoryControl:
     def config(self) -> Mapping[str, Any]:
         """Settings."""
         return {"prefix": {"value": PREFIX, "origin": "--prefix"}}
+
+    async def site_metrics(self) -> SiteMetrics:
+        """Of one package."""
+        return SiteMetrics(values={"acme-site:hooks": {"acme_current": 1.5}}, failures={"acme-site:hooks": 2})
+
+    async def reload_config(self, actor: Actor) -> ReloadView:
+        """One change."""
+        self._did("reload", actor)
+        change = ChangedSetting(key="log.level", before="INFO", after="DEBUG", applied=True)
+        return ReloadView(file="iocmng.yaml", changes=(change,))
 
     def _view(self, name: str) -> InstanceView:
         if name not in self.views:

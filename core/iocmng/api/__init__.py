@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from iocmng.api.access import Access, forget_endpoint, record_endpoint
+    from iocmng.api.additions import Additions
     from iocmng.api.app import create_app
     from iocmng.api.listening import bind
     from iocmng.api.server import Server, Tls
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Access": "access",
+    "Additions": "additions",
     "Server": "server",
     "SiteToken": "tokens",
     "Tls": "server",
@@ -27,6 +29,7 @@ _HOMES = {
 
 __all__ = [
     "Access",
+    "Additions",
     "Server",
     "SiteToken",
     "Tls",

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from iocmng.api import problems
 from iocmng.api.access import Access
+from iocmng.api.additions import Additions
 from iocmng.api.gate import BODY_SECONDS, MAX_BODY, Gate
 from iocmng.api.guard import ViewerRoute, router
 from iocmng.api.hosting import Hosting
@@ -34,6 +35,7 @@ def create_app(
     access: Access,
     *,
     streams: Streams | None = None,
+    additions: Additions | None = None,
     max_body: int = MAX_BODY,
     body_seconds: float = BODY_SECONDS,
 ) -> FastAPI:
@@ -43,6 +45,7 @@ def create_app(
         control: The host; called on the loop that serves the application.
         access: Who may do what.
         streams: Holds the open streams; `Server` closes them through `app.state.streams`.
+        additions: Routers of other packages.
         max_body: Bytes a request may have.
         body_seconds: Seconds a request may take to arrive.
     """
@@ -69,12 +72,14 @@ def create_app(
 
     async def openapi() -> Response:
         if not described:
-            described.update(describe(app))
+            described.update(describe(app, additions))
         return reply(described)
 
     document = router(ViewerRoute)
     document.add_api_route("/openapi.json", openapi, include_in_schema=False)
     app.include_router(document)
+    if additions is not None:
+        additions.install(app, API)
     problems.install(app)
     app.add_middleware(Gate, access=access, max_body=max_body, body_seconds=body_seconds)
     return app

@@ -15,7 +15,7 @@ from iocmng.api.streams import Streams
 from iocmng.api.tokens import TokenStore
 from iocmng.lifecycle import HostState
 from iocmng.runtime.control import HostControl
-from iocmng.wire import EventKind, HostView, NewToken
+from iocmng.wire import EventKind, HostView, NewToken, ReloadView
 
 
 class Hosting:
@@ -81,6 +81,14 @@ class Hosting:
             summary="Look for plugins again",
         )
         admin.add_api_route(
+            "/config/reload",
+            self._reload,
+            methods=["POST"],
+            openapi_extra=answer(ReloadView),
+            operation_id="config_reload",
+            summary="Read the settings again, and apply what needs no restart",
+        )
+        admin.add_api_route(
             "/tokens",
             self._list_tokens,
             openapi_extra=answer(models.Tokens),
@@ -117,7 +125,8 @@ class Hosting:
 
     async def _metrics(self) -> Response:
         host, views, measured = self._control.host(), self._control.instances(), self._control.metrics()
-        text = await metrics.text(host, views, measured, self._streams.open)
+        site = await self._control.site_metrics()
+        text = await metrics.text(host, views, measured, site, self._streams.open)
         return Response(text, media_type=metrics.MEDIA_TYPE)
 
     async def _health(self) -> Response:
@@ -137,6 +146,9 @@ class Hosting:
 
     async def _config(self) -> Response:
         return reply(self._control.config())
+
+    async def _reload(self, request: Request) -> Response:
+        return reply(await self._control.reload_config(caller(request).actor))
 
     async def _rescan(self, request: Request) -> Response:
         return reply(self._control.rescan(caller(request).actor))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from numbers import Real
 
 from iocmng.api.replies import SLICE
-from iocmng.wire import HostView, InstanceView, MetricsView
+from iocmng.wire import HostView, InstanceView, MetricsView, SiteMetrics
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,13 +37,17 @@ _OF_HOST: Sequence[tuple[str, str, str, Callable[[HostView], float]]] = (
 
 
 async def text(
-    host: HostView, views: Sequence[InstanceView], measured: Sequence[MetricsView], streams: int
+    host: HostView,
+    views: Sequence[InstanceView],
+    measured: Sequence[MetricsView],
+    site: SiteMetrics,
+    streams: int,
 ) -> str:
     """All metrics; gives way to the loop between families."""
     families: list[str] = []
     clock = asyncio.get_running_loop().time
     given_way = clock()
-    for family in _families(host, views, measured, streams):
+    for family in chain(_families(host, views, measured, streams), _site_families(site)):
         families.append(family)
         if clock() - given_way > SLICE:
             await asyncio.sleep(0)
@@ -75,9 +80,29 @@ def _families(
     yield _family("metric", "gauge", "What the plugin's metrics() says, by its own name", own)
 
 
-def _family(name: str, kind: str, help_text: str, samples: Iterable[tuple[str, float]]) -> str:
-    head = [f"# HELP iocmng_{name} {help_text}.", f"# TYPE iocmng_{name} {kind}"]
-    return "\n".join([*head, *[f"iocmng_{name}{label} {_number(value)}" for label, value in samples], ""])
+def _site_families(site: SiteMetrics) -> Iterator[str]:
+    """How hooks do, and what their packages measure under names of their own."""
+    for name, help_text, counts in (
+        ("hook_failures_total", "Calls of a package's hooks that failed", site.failures),
+        ("hook_events_dropped_total", "Events that a package's hooks were too slow for", site.dropped),
+    ):
+        yield _family(name, "counter", help_text, [(_labels(package=key), n) for key, n in counts.items()])
+    for name in sorted({name for values in site.values.values() for name in values}):
+        kind = "counter" if name.endswith("_total") else "gauge"
+        samples = [
+            (_labels(package=package), values[name])
+            for package, values in site.values.items()
+            if name in values
+        ]
+        yield _family(name, kind, "From iocmng_metrics of a package", samples, prefix="")
+
+
+def _family(
+    name: str, kind: str, help_text: str, samples: Iterable[tuple[str, float]], prefix: str = "iocmng_"
+) -> str:
+    full = f"{prefix}{name}"
+    head = [f"# HELP {full} {help_text}.", f"# TYPE {full} {kind}"]
+    return "\n".join([*head, *[f"{full}{label} {_number(value)}" for label, value in samples], ""])
 
 
 def _labels(**words: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from iocmng import wire
 from iocmng.api import models
+from iocmng.api.additions import Additions
 from iocmng.api.guard import ANSWER_KEY, ROLE_KEY
 from iocmng.api.problems import MEDIA_TYPE
 from iocmng.lifecycle import HostState, JobState, State
@@ -21,8 +22,8 @@ _NAMED: Mapping[str, type[IntEnum]] = {cls.__name__: cls for cls in (State, JobS
 _METHODS = frozenset({"get", "post", "put", "patch", "delete"})
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The document of an app whose routes are guarded."""
+def describe(app: FastAPI, additions: Additions | None = None) -> dict[str, Any]:
+    """The document of an app whose routes are guarded, with those of other packages."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -30,6 +31,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         description="A bearer token is viewer, operator or admin; `x-role` names what a path needs.",
         routes=app.routes,
     )
+    if additions is not None:
+        additions.describe(document)
     schemas = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from iocmng.api.access import Access, forget_endpoint, record_endpoint
 from iocmng.api.listening import bind
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("iocmng.host")
+
+
+def _refused(package: str, reason: str) -> None:
+    _log.error("routes of %s are not served: %s", package, reason)
 
 
 class Admin:
@@ -68,8 +73,18 @@ class Admin:
         )
         self._importing.start()
 
-    async def start(self, control: HostControl) -> None:
+    async def start(
+        self,
+        control: HostControl,
+        routers: Iterable[tuple[str, Any]] = (),
+        refused: Callable[[str, str], None] = _refused,
+    ) -> None:
         """Serve.
+
+        Args:
+            control: The host.
+            routers: Routers of packages, each with the package's name.
+            refused: Told package and reason when one of them is not served.
 
         Raises:
             BadInput: A token file, certificate or key cannot be used.
@@ -77,14 +92,15 @@ class Admin:
         """
         if self._importing is not None:
             self._importing.join()
-        from iocmng.api import Server, Tls, create_app
+        from iocmng.api import Additions, Server, Tls, create_app
 
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         for warning in self._access.warnings:
             _log.warning("%s", warning)
         admin, state_dir = self._settings.admin, self._settings.state_dir
         tls = Tls(certificate=Path(admin.tls.certificate), key=Path(admin.tls.key)) if admin.tls else None
-        self._server = Server(create_app(control, self._access), self._socket, tls=tls)
+        app = create_app(control, self._access, additions=Additions(routers, refused))
+        self._server = Server(app, self._socket, tls=tls)
         await self._server.start()
         try:
             record_endpoint(state_dir, self.url, shared=self._shared)

@@ -181,7 +181,7 @@ async def _main(
     host.url = admin.url
     host.begin()
     assert host.service is not None
-    await admin.start(host.service)
+    await admin.start(host.service, await host.site.routers(), host.site.refuse_route)
     lock.announce(admin.url)
     print(summary(host.view(), [(one.view(), one.spec) for one in host.supervisor]), flush=True)
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())

@@ -15,6 +15,7 @@ from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.journal import Journal
 from iocmng.plugins.load import FileState, changed_files, file_state, load_class, prepare, reload
+from iocmng.plugins.sitefunctions import register_functions
 from iocmng.plugins.sources import register_sources
 from iocmng.plugins.verdict import VerdictStore
 from iocmng.settings import Settings
@@ -44,7 +45,9 @@ class FoundPlugins:
     @property
     def problems(self) -> tuple[str, ...]:
         """What concerns no single instance."""
-        return tuple(str(finding) for finding in self.catalog.findings)
+        # Those of hooks may change: the host asks for them itself.
+        found = (one for one in self.catalog.findings if not one.code.startswith("hook-"))
+        return tuple(str(finding) for finding in found)
 
     @property
     def load(self) -> Load:
@@ -136,6 +139,7 @@ def find_plugins(settings: Settings, journal: Journal, *, safe: bool) -> FoundPl
     register_sources(hooks)
     with Probe() as probe:
         hooks.load(judge=probe.judge_hooks)
+    register_functions(hooks)
     catalog = _catalog(settings, hooks, journal)
     for candidate in catalog.candidates:
         if candidate.valid and candidate.discovered is not None:

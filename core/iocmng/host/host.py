@@ -11,7 +11,6 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,9 @@ from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
 from iocmng.host.pump import Pump
+from iocmng.host.restored import with_values
 from iocmng.host.service import HostService
+from iocmng.host.site_hooks import SiteHooks
 from iocmng.ioc import SoftIoc
 from iocmng.lifecycle import HostState, Trigger
 from iocmng.links import Links, Provider, pv_client
@@ -74,7 +75,6 @@ class Host:
         self._started = time.time()
         self._loop = asyncio.get_running_loop()
         self._clock = RealClock()
-        self._hooks = hooks
         self._desired = desired
         self._pump = Pump(self._loop, self._clock)
         self._over = asyncio.Event()
@@ -106,6 +106,7 @@ class Host:
         self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
         self._logs = logs
         self._runs = MemoryRuns()
+        self.site = SiteHooks(hooks, self._runs.run)
         self._looking = (
             LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None
         )
@@ -143,7 +144,7 @@ class Host:
             for problem in restored.problems:
                 self._complain(problem)
             if restored.values:
-                spec = _with_values(spec, restored.values)
+                spec = with_values(spec, restored.values)
         self._records.load(spec.records, source=spec.name)
         self._made.append((candidate, spec))
 
@@ -214,6 +215,8 @@ class Host:
             describe_host=self.view,
             describe_config=self.plan.describe_config,
             look_again=self._look_again,
+            site_metrics=self.site.metrics,
+            reload=self.plan.reload,
         )
         self.service.serving = True
         names = {
@@ -231,7 +234,7 @@ class Host:
             self._beat,
         )
         self._watchdog.start()
-        self._hooks.publish("iocmng_host_started", host=self.service)
+        self.site.started(self.service)
 
     def _read(self, name: str) -> Reading:
         return self._records.record(name).read()
@@ -268,6 +271,7 @@ class Host:
         """On the watchdog's thread."""
         assert self._panel is not None
         self._beat_found = beat
+        self.site.look()
         instances = self.supervisor.ordered()
         for instance in instances:
             instance.tick()
@@ -276,7 +280,7 @@ class Host:
 
     def _on_event(self, event: Event) -> None:
         """Any thread."""
-        self._hooks.publish("iocmng_event", event=event)
+        self.site.heard(event)
         if event.kind is EventKind.PUT and self._autosave is not None:
             self._autosave.touch(event.instance)
         if event.kind in (EventKind.STATE, EventKind.DEGRADED) and not self._counting:
@@ -317,7 +321,7 @@ class Host:
     async def stop(self) -> None:
         """Stop all instances, dependents first, each within its own `stop_timeout`, and save inputs."""
         self._enter(HostState.STOPPING, self.exit_reason or "stopping")
-        self._hooks.publish("iocmng_host_stopping", host=self.service)
+        await self.site.stopping()
         for wave in self.supervisor.stop_waves():
             for instance in wave:
                 instance.apply(Trigger.STOP, BOOT)
@@ -337,7 +341,7 @@ class Host:
             self._desired.commit()
         except OSError as error:
             _log.error("what operators asked for cannot be kept: %s", error)
-        self._hooks.close()
+        self.site.close()
         self._links.close()
 
     def view(self) -> HostView:
@@ -371,7 +375,7 @@ class Host:
         )
 
     def _present_problems(self) -> tuple[str, ...]:
-        beat, found = self._beat_found, [str(problem) for problem in self._hooks.problems]
+        beat, found = self._beat_found, list(self.site.problems)
         if beat is not None and beat.hog:
             found.append(
                 f"thread {beat.hog!r} computes without pause and holds all others up "
@@ -384,14 +388,3 @@ class Host:
         if self._logs.lost:
             found.append(f"{self._logs.lost} log lines could not be written")
         return tuple(found)
-
-
-def _with_values(spec: InstanceSpec, values: Mapping[str, Value]) -> InstanceSpec:
-    """The description with restored values of inputs, so that records start with them."""
-    ports = tuple(
-        replace(port, record=replace(port.record, value=values[port.record.name]))
-        if port.record.name in values
-        else port
-        for port in spec.ports
-    )
-    return replace(spec, ports=ports)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from iocmng.errors import Refused
 from iocmng.plugins.candidate import Candidate
 from iocmng.spec import PluginRef
+from iocmng.wire import ReloadView
 
 Load = Callable[[PluginRef, str], type]
 """Imports the class of a plugin for the instance of that name."""
@@ -16,6 +18,10 @@ Load = Callable[[PluginRef, str], type]
 
 def _unnoted(instance: str, what: str) -> None:
     """A host without plugins of its own choice keeps no journal."""
+
+
+async def _not_reloadable() -> ReloadView:
+    raise Refused("this host has no site file", hint="start it with: iocmng run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +42,7 @@ class HostPlan:
         autosave_dir: Where inputs are kept; `autosave_period` in seconds, `autosave_keep` backups.
         problems: What boot found that does not stop it.
         describe_config: Settings in force, for listings.
+        reload: Reads the settings again, and applies what it can; raises BadInput.
         look_again: Looks for plugins again, and says what changed.
         note: Keeps the journal; see `Environment.note`.
         look_at: Validates one instance again, after which `load` gives its present code; None when it is gone.
@@ -59,6 +66,7 @@ class HostPlan:
     autosave_keep: int = 5
     problems: tuple[str, ...] = ()
     describe_config: Callable[[], Mapping[str, Any]] = dict
+    reload: Callable[[], Awaitable[ReloadView]] = _not_reloadable
     look_again: Callable[[], Mapping[str, Any]] = dict
     note: Callable[[str, str], None] = _unnoted
     look_at: Callable[[str], Candidate | None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from iocmng.errors import BadInput, NotFound, Refused
@@ -34,7 +34,9 @@ from iocmng.wire import (
     LogLine,
     MetricsView,
     PvView,
+    ReloadView,
     RunView,
+    SiteMetrics,
 )
 
 
@@ -53,6 +55,8 @@ class HostService:
         describe_host: Callable[[], HostView],
         describe_config: Callable[[], Mapping[str, Any]],
         look_again: Callable[[Actor], Mapping[str, Any]],
+        site_metrics: Callable[[], Awaitable[SiteMetrics]],
+        reload: Callable[[], Awaitable[ReloadView]],
     ) -> None:
         self._supervisor = supervisor
         self._records = records
@@ -65,6 +69,8 @@ class HostService:
         self._describe_host = describe_host
         self._describe_config = describe_config
         self._look_again = look_again
+        self._site_metrics = site_metrics
+        self._reload = reload
         self.serving = False
 
     @property
@@ -191,6 +197,10 @@ class HostService:
             if isinstance(one, TaskInstance)
         ]
 
+    async def site_metrics(self) -> SiteMetrics:
+        """Numbers of packages with hooks."""
+        return await self._site_metrics()
+
     def log(
         self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000
     ) -> Sequence[LogLine]:
@@ -295,6 +305,15 @@ class HostService:
     def config(self) -> Mapping[str, Any]:
         """The settings in force with the origin of each, without secrets."""
         return self._describe_config()
+
+    async def reload_config(self, actor: Actor) -> ReloadView:
+        """Read the settings again and apply what needs no restart."""
+        view = await self._reload()
+        told = [f"{one.key}: {one.before!r} -> {one.after!r}" for one in view.changes]
+        text = f"config reload: {'; '.join(told) or 'nothing changed'}"
+        keys = {one.key: one.applied for one in view.changes}
+        self.events.publish(EventKind.AUDIT, text=text, data={"applied": keys}, actor=actor)
+        return view
 
 
 def _settled(instance: Instance) -> bool:

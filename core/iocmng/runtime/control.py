@@ -16,7 +16,9 @@ from iocmng.wire import (
     LogLine,
     MetricsView,
     PvView,
+    ReloadView,
     RunView,
+    SiteMetrics,
 )
 
 
@@ -81,6 +83,9 @@ class HostControl(Protocol):
     def metrics(self) -> Sequence[MetricsView]:
         """Numbers of all instances as they were last collected; never calls authors' code."""
 
+    async def site_metrics(self) -> SiteMetrics:
+        """Numbers of packages with hooks, of those that answer within two seconds."""
+
     def log(
         self, name: str, *, since: float = 0.0, level: str = "DEBUG", limit: int = 1000
     ) -> Sequence[LogLine]:
@@ -134,3 +139,10 @@ class HostControl(Protocol):
 
     def config(self) -> Mapping[str, Any]:
         """The settings in force with the origin of each, without secrets."""
+
+    async def reload_config(self, actor: Actor) -> ReloadView:
+        """Read the settings again, apply what needs no restart, and say what became of each that differs.
+
+        Raises:
+            BadInput: They cannot be used; nothing changes.
+        """
