@@ -157,51 +157,17 @@ CONFIG = {
         "outputs": {"VALUE": {"type": "float"}, "LABEL": {"type": "string"}},
     },
 }
-TASK_ATTRIBUTES = [
-    "name",
-    "parameters",
-    "beamline_config",
-    "logger",
-    "pvs",
-    "pv_prefix",
-    "plugin_prefix",
-    "mode",
-    "running",
-    "enabled",
-    "cycle_count",
-    "readings",
-    "stopping",
-    "ophyd_devices",
-    "channelfinder",
-]
-TASK_METHODS = [
-    "keepalive",
-    "get_pv",
-    "set_pv",
-    "get_input",
-    "set_input",
-    "get_output",
-    "set_output",
-    "set_status",
-    "set_message",
-    "step_cycle",
-    "sleep",
-    "busy",
-    "get_datetime",
-    "get_timems",
-    "get_device",
-    "create_device",
-    "list_devices",
-    "cf_search",
-    "cf_discover_devices",
-    "cf_create_device",
-    "initialize",
-    "execute",
-    "triggered",
-    "cleanup",
-    "health",
-    "metrics",
-]
+TASK_ATTRIBUTES = re.findall(
+    r"\w+",
+    """name parameters beamline_config logger pvs pv_prefix plugin_prefix mode running enabled cycle_count
+    readings stopping ophyd_devices channelfinder""",
+)
+TASK_METHODS = re.findall(
+    r"\w+",
+    """keepalive get_pv set_pv get_input set_input get_output set_output set_status set_message step_cycle sleep busy
+    get_datetime get_timems get_device create_device list_devices cf_search cf_discover_devices cf_create_device
+    initialize execute triggered cleanup health metrics""",
+)
 
 
 class Earlier(iocmng.TaskBase):
