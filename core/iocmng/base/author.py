@@ -6,7 +6,7 @@ import datetime
 import inspect
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -200,13 +200,13 @@ def make(cls: type[A], context: Context) -> A:
         "prefix": context.spec.pv_prefix,
         "plugin_prefix": context.spec.prefix,
     }
-    asked, takes_all = _asked(cls)
+    asked, takes_all = _asked(cls.__init__)
     author.__init__(**{key: value for key, value in offered.items() if takes_all or key in asked})  # type: ignore[misc]
     return author
 
 
 @lru_cache(maxsize=256)
-def _asked(cls: type) -> tuple[frozenset[str], bool]:
+def _asked(constructor: Callable[..., None]) -> tuple[frozenset[str], bool]:
     """What a constructor takes by name, and whether it takes anything."""
-    parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    parameters = inspect.signature(constructor).parameters
     return frozenset(parameters), any(one.kind is one.VAR_KEYWORD for one in parameters.values())

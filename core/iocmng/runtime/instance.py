@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from iocmng.lifecycle import Trigger
+from iocmng.runtime.coderun import Work
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.outputs import Outputs
 from iocmng.runtime.panel import Panel
@@ -68,6 +70,20 @@ class Instance:
         if (interval, timeout) == (self.spec.interval, self.spec.timeout):
             return self.spec
         return replace(self.spec, interval=interval, timeout=timeout)
+
+    def work(self) -> Work:
+        """What the next run of its code works with."""
+        return Work(
+            spec=self.effective_spec(),
+            load=self.load,
+            values=self.plain_values(),
+            outputs=self.outputs,
+            panel=self.panel,
+            default_record=lambda name: self.env.records.record(self.spec.defaults[name].name),
+            authors=self.env.authors,
+            clock=self.env.clock,
+            note=partial(self.env.note, self.name),
+        )
 
     def plain_values(self) -> Mapping[str, Any]:
         """Parameters without their origins."""

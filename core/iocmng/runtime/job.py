@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from iocmng.errors import BadInput, Refused
@@ -15,7 +14,7 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.jobrun import JobRun
 from iocmng.runtime.panel import clock_text
-from iocmng.runtime.ports import Put, Record, Undo
+from iocmng.runtime.ports import Put, Undo
 from iocmng.runtime.runs import Run, RunStore, new_run_id
 from iocmng.spec import Direction, InstanceSpec
 from iocmng.spec.convert import convert
@@ -134,20 +133,7 @@ class JobInstance(Instance):
         complete = self.checked(arguments)
         now = self.env.clock.time()
         run = Run(new_run_id(now), self.name, complete, now, actor)
-        self.current = JobRun(
-            self.effective_spec(),
-            self.load,
-            run,
-            values=self.plain_values(),
-            arguments=complete,
-            outputs=self.outputs,
-            panel=self.panel,
-            default_record=self._default_record,
-            owner=self,
-            authors=self.env.authors,
-            clock=self.env.clock,
-            note=partial(self.env.note, self.name),
-        )
+        self.current = JobRun(self.work(), run, arguments=complete, owner=self)
         self.runs_started += 1
         self.pending.clear()
         self.outputs.begin(self.current)
@@ -167,9 +153,6 @@ class JobInstance(Instance):
             self._timers.append(self.env.after(limit, lambda: self._time_out(current, limit)))
         self.current.start()
         return run.view
-
-    def _default_record(self, name: str) -> Record:
-        return self.env.records.record(self.spec.defaults[name].name)
 
     def on_put(self, port: str, put: Put) -> bool:
         """A client wrote RUN or ABORT; True when the put is completed at the end of the run."""

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from iocmng.base import JobBase, JobResult, make
+from iocmng.base import JobBase, JobResult
 from iocmng.lifecycle import JobState
-from iocmng.runtime.leaving import Leaving
-from iocmng.runtime.outputs import InstanceGone, Outputs
-from iocmng.runtime.panel import Panel
-from iocmng.runtime.parameters import build
-from iocmng.runtime.ports import AuthorLoop, Clock, Record
+from iocmng.runtime.coderun import CodeRun, Work
+from iocmng.runtime.outputs import InstanceGone
 from iocmng.runtime.runs import Run
 from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import PortAccess
-from iocmng.runtime.taskrun import LEAVE_GRACE
-from iocmng.runtime.traces import describe, stack_line
-from iocmng.spec import InstanceSpec
+from iocmng.runtime.traces import describe
 from iocmng.values import Reading, Value
 
 
@@ -72,58 +64,14 @@ class JobRunContext(PortAccess):
         self._run.report(fraction, message)
 
 
-class JobRun:
+class JobRun(CodeRun):
     """Runs a job's code once."""
 
-    def __init__(
-        self,
-        spec: InstanceSpec,
-        load: Callable[[], type],
-        run: Run,
-        *,
-        values: Mapping[str, Any],
-        arguments: Mapping[str, Value],
-        outputs: Outputs,
-        panel: Panel,
-        default_record: Callable[[str], Record],
-        owner: JobOwner,
-        authors: AuthorLoop,
-        clock: Clock,
-        note: Callable[[str], None],
-    ) -> None:
-        self.spec = spec
+    def __init__(self, work: Work, run: Run, *, arguments: Mapping[str, Value], owner: JobOwner) -> None:
+        super().__init__(work)
         self.run = run
-        self.parameters: Any = values
-        self.cls: type | None = None
         self.arguments = arguments
-        self.outputs = outputs
-        self.panel = panel
-        self.default_record = default_record
-        self.authors = authors
-        self.leaving = Leaving()
-        self.thread: threading.Thread | None = None
-        self._load = load
         self._owner = owner
-        self._clock = clock
-        self._note = note
-        self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
-
-    def start(self) -> None:
-        """Begin."""
-        self.thread = self._clock.spawn(self._main, f"job-{self.spec.name}")
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread has not ended."""
-        return self.thread is not None and self.thread.is_alive()
-
-    def leave(self) -> None:
-        """Ask the code to end."""
-        self.leaving.set()
-
-    def where(self) -> str:
-        """The line of code in which the thread stands."""
-        return stack_line(self.thread)
 
     def say(self, text: str) -> None:
         """Show MESSAGE."""
@@ -134,31 +82,11 @@ class JobRun:
         if self.run.report(fraction, message):
             self._owner.reported(self)
 
-    def sleep(self, seconds: float) -> bool:
-        """Wait on behalf of the author."""
-        wakeup = self._clock.wakeup()
-        undo = self.leaving.subscribe(wakeup.set)
-        try:
-            wakeup.wait(seconds)
-        finally:
-            undo()
-        return not self.leaving
-
-    def _call(self, method: Callable[[], Any]) -> Any:
-        result = method()
-        if inspect.iscoroutine(result):
-            return self.authors.run(result, self.leaving, LEAVE_GRACE)
-        return result
-
     def _main(self) -> None:
         outcome, message, data, trace = JobState.FAILED, "", None, ""
         undo = bind_thread(self.spec.name)
         try:
-            self._note("import")
-            self.cls = self._load()
-            self._note("start")
-            self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
-            job: JobBase = make(self.cls, JobRunContext(self, self.spec, self._logger))
+            job: JobBase = self._make(JobRunContext(self, self.spec, self._logger))
             self._call(job.initialize)
             self._note("run")
             result = self._call(job.execute)

@@ -149,6 +149,10 @@ class LogFiles:
         """How many files are open now."""
         return len(self._open)
 
+    def adjust(self, form: LogFormat, max_bytes: int, keep: int) -> None:
+        """Write otherwise from now on; any thread."""
+        self._form, self._max_bytes, self._keep = form, max_bytes, keep
+
     def write(self, batch: Iterable[tuple[str, LogLine]]) -> tuple[int, str]:
         """Append lines to the logs they belong to.
 

@@ -162,6 +162,14 @@ class LogBook:
         finally:
             undo()
 
+    def adjust(self, *, level: str, form: LogFormat, max_mb: float, keep: int) -> None:
+        """Change the least level, and the form, size (MiB) and number of files, from now on."""
+        self._level = level_number(level)
+        if self._undos:
+            logging.getLogger().setLevel(self._level)
+        if self._files is not None:
+            self._files.adjust(form, int(max_mb * 1024 * 1024), keep)
+
     def set_level(self, name: str, level: str | None) -> None:
         """Set the level of one instance's logger, None for the host's."""
         number = logging.NOTSET if level is None else level_number(level)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
@@ -12,7 +11,7 @@ from iocmng.runtime.counters import Counters
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
-from iocmng.runtime.ports import Put, Record
+from iocmng.runtime.ports import Put
 from iocmng.runtime.renewal import Look, Renewal
 from iocmng.runtime.runreports import RunReports
 from iocmng.runtime.startgate import StartGate
@@ -203,19 +202,7 @@ class TaskInstance(Instance):
             self.gate.leave(self)
             return
         self.panel.say("initializing")
-        self.run = TaskRun(
-            self.effective_spec(),
-            self.load,
-            values=self.plain_values(),
-            outputs=self.outputs,
-            panel=self.panel,
-            counters=self.counters,
-            default_record=self._default_record,
-            owner=RunReports(self, self.env.post),
-            authors=self.env.authors,
-            clock=self.env.clock,
-            note=partial(self.env.note, self.name),
-        )
+        self.run = TaskRun(self.work(), counters=self.counters, owner=RunReports(self, self.env.post))
         self.pending.clear()
         self.degrade("")
         run, limit = self.run, self.spec.supervision.start_timeout
@@ -226,9 +213,6 @@ class TaskInstance(Instance):
     def waits_for_dependency(self) -> bool:
         """Whether it is in INIT because another instance does not run yet."""
         return self._waits and self.state is State.INIT and self.run is None
-
-    def _default_record(self, name: str) -> Record:
-        return self.env.records.record(self.spec.defaults[name].name)
 
     def on_initialized(self, run: TaskRun) -> None:
         """A run's `initialize` has returned."""

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
-from iocmng.base import TaskBase, make
+from iocmng.base import TaskBase
+from iocmng.runtime.coderun import CodeRun, Work
 from iocmng.runtime.counters import Counters, Progress
-from iocmng.runtime.leaving import Leaving
-from iocmng.runtime.outputs import InstanceGone, Outputs
-from iocmng.runtime.panel import Panel
-from iocmng.runtime.parameters import build
+from iocmng.runtime.outputs import InstanceGone
 from iocmng.runtime.policy import Cause
-from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.schedule import Schedule
 from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import TaskRunContext
-from iocmng.runtime.traces import describe, stack_line
-from iocmng.spec import InstanceSpec, Mode
+from iocmng.runtime.traces import describe
+from iocmng.spec import Mode
 
 CHECKUP = 30.0
 METRICS = 10.0
-LEAVE_GRACE = 1.0
 SHOWN_BUSY = 0.005
 TASK_SUCCESS, TASK_FAIL, IO_FAILURE, CODE_CRASH = range(4)
 
@@ -53,48 +47,22 @@ class TaskOwner(Protocol):
         """What the task says of its health; "" when well."""
 
 
-class TaskRun:
+class TaskRun(CodeRun):
     """Runs the author's object; the supervision tells it when to go, pause and leave."""
 
-    def __init__(
-        self,
-        spec: InstanceSpec,
-        load: Callable[[], type],
-        *,
-        values: Mapping[str, Any],
-        outputs: Outputs,
-        panel: Panel,
-        counters: Counters,
-        default_record: Callable[[str], Record],
-        owner: TaskOwner,
-        authors: AuthorLoop,
-        clock: Clock,
-        note: Callable[[str], None],
-    ) -> None:
-        self.spec = spec
-        self.parameters: Any = values
-        self.cls: type | None = None
-        self.outputs = outputs
-        self.panel = panel
+    def __init__(self, work: Work, *, counters: Counters, owner: TaskOwner) -> None:
+        super().__init__(work)
         self.counters = counters
-        self.default_record = default_record
-        self.authors = authors
-        self.leaving = Leaving()
         self.progress = Progress()
         self.in_cycle = False
         self.paused = True
-        self.thread: threading.Thread | None = None
-        self._load = load
         self._owner = owner
-        self._clock = clock
-        self._note = note
         self._proven = False
-        self._wakeup = clock.wakeup()
-        self._logger = logging.getLogger(f"iocmng.task.{spec.name}")
-        self._context = TaskRunContext(self, spec, self._logger)
+        self._wakeup = work.clock.wakeup()
+        self._context = TaskRunContext(self, work.spec, self._logger)
         self._requests: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
-        self._show_count = panel.writer("CYCLE_COUNT")
-        self._show_duration = panel.writer("TASK_DURATION")
+        self._show_count = work.panel.writer("CYCLE_COUNT")
+        self._show_duration = work.panel.writer("TASK_DURATION")
         self._looping = False
         self._stepped = False
         self._failures = 0
@@ -107,21 +75,11 @@ class TaskRun:
     def start(self) -> None:
         """Begin."""
         self.outputs.begin(self)
-        self.thread = self._clock.spawn(self._main, f"task-{self.spec.name}")
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread has not ended."""
-        return self.thread is not None and self.thread.is_alive()
-
-    @property
-    def name(self) -> str:
-        """The instance's name."""
-        return self.spec.name
+        super().start()
 
     def leave(self) -> None:
         """Ask the code to end."""
-        self.leaving.set()
+        super().leave()
         self._wakeup.set()
 
     def pause(self) -> None:
@@ -147,10 +105,6 @@ class TaskRun:
         self._wakeup.set()
         return True
 
-    def where(self) -> str:
-        """The line of code in which the thread stands."""
-        return stack_line(self.thread)
-
     def say(self, text: str) -> None:
         """Show MESSAGE."""
         self.panel.say(text)
@@ -174,7 +128,7 @@ class TaskRun:
     def sleep(self, seconds: float) -> bool:
         """Wait on behalf of the author; holds as long as the task is paused."""
         if threading.current_thread() is not self.thread:
-            return self._sleep_elsewhere(seconds)
+            return super().sleep(seconds)
         end = self._clock.monotonic() + seconds
         self._checkup()
         while not self.leaving:
@@ -190,30 +144,10 @@ class TaskRun:
             self._prove()
         return not self.leaving
 
-    def _sleep_elsewhere(self, seconds: float) -> bool:
-        wakeup = self._clock.wakeup()
-        undo = self.leaving.subscribe(wakeup.set)
-        try:
-            wakeup.wait(seconds)
-        finally:
-            undo()
-        return not self.leaving
-
-    def _call(self, method: Callable[[], Any]) -> Any:
-        result = method()
-        if inspect.iscoroutine(result):
-            grace = min(LEAVE_GRACE, self.spec.supervision.stop_timeout / 2)
-            return self.authors.run(result, self.leaving, grace)
-        return result
-
     def _main(self) -> None:
         undo = bind_thread(self.spec.name)
         try:
-            self._note("import")
-            self.cls = self._load()
-            self._note("start")
-            self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
-            author: TaskBase = make(self.cls, self._context)
+            author: TaskBase = self._make(self._context)
             self._call(author.initialize)
             self._author = author
             self._note("run")

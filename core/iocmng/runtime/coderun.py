@@ -1,0 +1,118 @@
+"""What every run of an author's code has: its thread, its way out, what it works with."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iocmng.base import Author, Context, make
+from iocmng.runtime.leaving import Leaving
+from iocmng.runtime.outputs import Outputs
+from iocmng.runtime.panel import Panel
+from iocmng.runtime.parameters import build
+from iocmng.runtime.ports import AuthorLoop, Clock, Record
+from iocmng.runtime.traces import stack_line
+from iocmng.spec import InstanceSpec
+
+LEAVE_GRACE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a run works with.
+
+    Attributes:
+        spec: The description in force.
+        load: Imports the author's class.
+        values: Parameters by name.
+        outputs, panel: The instance's ports and default PVs.
+        default_record: The record of a default PV.
+        authors: Where coroutines run.
+        clock: Time.
+        note: Keeps on disk what is under way, so that a crash has a name; "" for nothing.
+    """
+
+    spec: InstanceSpec
+    load: Callable[[], type]
+    values: Mapping[str, Any]
+    outputs: Outputs
+    panel: Panel
+    default_record: Callable[[str], Record]
+    authors: AuthorLoop
+    clock: Clock
+    note: Callable[[str], None]
+
+
+class CodeRun:
+    """One run of an author's code in a thread of its own; `_main` is the thread."""
+
+    def __init__(self, work: Work) -> None:
+        self.spec = work.spec
+        self.outputs = work.outputs
+        self.panel = work.panel
+        self.default_record = work.default_record
+        self.authors = work.authors
+        self.parameters: Any = work.values
+        self.cls: type | None = None
+        self.leaving = Leaving()
+        self.thread: threading.Thread | None = None
+        self._load = work.load
+        self._clock = work.clock
+        self._note = work.note
+        self._logger = logging.getLogger(f"iocmng.task.{work.spec.name}")
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.spec.name
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread = self._clock.spawn(self._main, f"{self.spec.kind}-{self.spec.name}")
+
+    def leave(self) -> None:
+        """Ask the code to end."""
+        self.leaving.set()
+
+    def where(self) -> str:
+        """The line of code in which the thread stands, "ended" when it has."""
+        return stack_line(self.thread)
+
+    def sleep(self, seconds: float) -> bool:
+        """Wait on behalf of the author; False as soon as it is time to leave."""
+        wakeup = self._clock.wakeup()
+        undo = self.leaving.subscribe(wakeup.set)
+        try:
+            wakeup.wait(seconds)
+        finally:
+            undo()
+        return not self.leaving
+
+    def _main(self) -> None:
+        raise NotImplementedError
+
+    def _make(self, context: Context) -> Any:
+        """Import the class and make its object, noting what is under way."""
+        self._note("import")
+        self.cls = self._load()
+        self._note("start")
+        self.parameters = build(self.cls, self.parameters, owner=self.spec.name)
+        author: Author[Any] = make(self.cls, context)
+        return author
+
+    def _call(self, method: Callable[[], Any]) -> Any:
+        """Call a method of the author's, sync or async."""
+        result = method()
+        if inspect.iscoroutine(result):
+            grace = min(LEAVE_GRACE, self.spec.supervision.stop_timeout / 2)
+            return self.authors.run(result, self.leaving, grace)
+        return result
