@@ -1,4 +1,4 @@
-"""Which records share an EPICS lock: linked ones do, and one that runs Python under it changes how others may be put."""
+"""Which records share an EPICS lock: linked ones do, and Python that runs under it changes how others may be put."""
 
 from __future__ import annotations
 
