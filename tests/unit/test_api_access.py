@@ -34,6 +34,7 @@ def test_roles_are_those_of_the_reference() -> None:
         found.setdefault(role, set()).add(f"{method} {path}")
     assert found["none"] == {"get /livez", "get /readyz", "get /api/v1/health"}
     assert found["admin"] == {
+        "post /api/v1/config/reload",
         "post /api/v1/rescan",
         "get /api/v1/tokens",
         "post /api/v1/tokens",

@@ -1,4 +1,4 @@
-"""`iocmng config sample / check / show`: the site file."""
+"""`iocmng config sample / check / show / reload`: the site file."""
 
 from __future__ import annotations
 
@@ -75,6 +75,27 @@ def show(
         return
     rows = [(key, value_text(entry["value"]), entry["origin"]) for key, entry in described.items()]
     print_table((Column("SETTING"), Column("VALUE", wraps=True), Column("FROM", rank=1)), rows)
+
+
+@app.command(epilog="Example: iocmng config reload")
+def reload(ctx: typer.Context, json: Json = False) -> None:
+    """Have the running host read its settings again, and say which of the changed ones need a restart."""
+    with session(ctx).client() as client:
+        done = client.reload_config()
+    if json:
+        print_json(done)
+        return
+    for finding in done.findings:
+        print(finding)
+    if not done.changes:
+        print(f"{done.file or 'no site file'}: nothing changed")
+        return
+    rows = [
+        (one.key, value_text(one.before), value_text(one.after), one.remark or "applied")
+        for one in done.changes
+    ]
+    columns = (Column("SETTING"), Column("BEFORE", wraps=True), Column("NOW", wraps=True), Column("EFFECT"))
+    print_table(columns, rows)
 
 
 def settings_here(file: Path | None = None) -> Settings:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from iocmng.api.tokens import TokenStore
+from iocmng.api.tokens import Renewal, SiteToken, TokenStore
 from iocmng.errors import BadInput, NotAllowed, NotAuthenticated
 from iocmng.runtime.files import write_atomic
 from iocmng.wire import ENDPOINT_FILE, TOKEN_FILE, Actor, Endpoint, Role, process_started, to_plain
@@ -90,24 +90,50 @@ class Access:
         allowed_hosts: Iterable[str] = (),
     ) -> None:
         self.tokens = tokens
-        self._anonymous = anonymous
+        self._bind = bind
         self._wildcard = bind in WILDCARDS
-        self._configured = frozenset(host.strip().rstrip(".").lower() for host in allowed_hosts)
         own = {socket.gethostname().lower(), socket.getfqdn().lower()} if self._wildcard else {bind.lower()}
-        self._names = self._configured | own
-        if is_loopback(bind):
+        self._own = frozenset(own)
+        self._check(anonymous, configured=tokens.configured)
+        self._set(anonymous, allowed_hosts)
+
+    def _check(self, anonymous: Role | None, *, configured: bool) -> None:
+        if is_loopback(self._bind):
             return
-        if not tokens.configured:
+        if not configured:
             raise BadInput(
-                f"admin.host {bind!r} is open to other machines, and no token is configured",
+                f"admin.host {self._bind!r} is open to other machines, and no token is configured",
                 hint="name one under admin.tokens in the site file, like"
                 " {name: ops, role: operator, token_file: PATH}, or bind 127.0.0.1",
             )
         if anonymous is not None and anonymous.rank > Role.VIEWER.rank:
             raise BadInput(
-                f"admin.anonymous {anonymous.value!r} with admin.host {bind!r} lets anybody change things",
+                f"admin.anonymous {anonymous.value!r} with admin.host {self._bind!r} lets anybody change things",
                 hint="more than viewer is for a loopback address only",
             )
+
+    def _set(self, anonymous: Role | None, allowed_hosts: Iterable[str]) -> None:
+        self._anonymous = anonymous
+        self._configured = frozenset(host.strip().rstrip(".").lower() for host in allowed_hosts)
+        self._names = self._configured | self._own
+
+    def renewal(
+        self, site: Iterable[SiteToken], *, anonymous: Role | None, allowed_hosts: Iterable[str]
+    ) -> Renewal:
+        """Prepare other rules for the same address; the parameters are those of the constructor.
+
+        Raises:
+            BadInput: They cannot be used.
+        """
+        given, hosts = tuple(site), tuple(allowed_hosts)
+        self._check(anonymous, configured=bool(given))
+        tokens = self.tokens.renewal(given)
+
+        def apply() -> None:
+            tokens.apply()
+            self._set(anonymous, hosts)
+
+        return Renewal(tokens.renewed, apply)
 
     @property
     def warnings(self) -> tuple[str, ...]:

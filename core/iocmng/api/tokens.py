@@ -10,7 +10,7 @@ import secrets
 import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,14 @@ class _Kept:
         return hmac.compare_digest(self.digest, _digest(self.salt, secret))
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A change that is checked and not made yet: `renewed` names tokens with other secrets, `apply` makes it."""
+
+    renewed: tuple[str, ...]
+    apply: Callable[[], None]
+
+
 def _weakness(secret: str) -> str:
     fits = (
         SHORTEST <= len(secret) <= LONGEST and secret.isascii() and secret.isprintable() and " " not in secret
@@ -95,17 +103,31 @@ class TokenStore:
     def __init__(self, state_dir: Path, site: Iterable[SiteToken] = ()) -> None:
         self._path = state_dir / TOKENS_FILE
         self._lock = threading.Lock()
-        self._fixed: dict[str, _Kept] = {LOCAL: _keep(LOCAL, Role.ADMIN, "local", own_token(state_dir))}
-        for token in site:
-            if token.name in self._fixed:
-                raise BadInput(
-                    f"two tokens are named {token.name!r}",
-                    hint=f"names are unique, and {LOCAL!r} is the host's",
-                )
-            self._fixed[token.name] = _keep(token.name, token.role, "site", token.secret)
+        self._fixed = _fixed(_keep(LOCAL, Role.ADMIN, "local", own_token(state_dir)), site)
         found = read_state(self._path, _parse)
         self.problem = found.problem
         self._created = {name: kept for name, kept in (found.value or {}).items() if name not in self._fixed}
+
+    def renewal(self, site: Iterable[SiteToken]) -> Renewal:
+        """Prepare to know other tokens of the site file.
+
+        Raises:
+            BadInput: Two tokens have one name.
+        """
+        given = tuple(site)
+        fixed = _fixed(self._fixed[LOCAL], given)
+        renewed = tuple(
+            token.name
+            for token in given
+            if token.name in self._fixed and not self._fixed[token.name].fits(token.secret.encode())
+        )
+
+        def apply() -> None:
+            with self._lock:
+                self._fixed = fixed
+                self._created = {name: kept for name, kept in self._created.items() if name not in fixed}
+
+        return Renewal(renewed, apply)
 
     @property
     def configured(self) -> bool:
@@ -157,7 +179,7 @@ class TokenStore:
                 remedy = (
                     f"remove {self._path.with_name(TOKEN_FILE)} and restart the host: it makes a new one"
                     if name == LOCAL
-                    else "take it out of the site file and restart the host"
+                    else "take it out of the site file and run: iocmng config reload"
                 )
                 raise Refused(f"token {name!r} was not created here", hint=remedy)
             if name not in self._created:
@@ -177,6 +199,17 @@ class TokenStore:
         # No backups: a revoked token must not come back with one.
         write_atomic(self._path, json.dumps(content, indent=1).encode("ascii"), keep=0)
         self._created = created
+
+
+def _fixed(local: _Kept, site: Iterable[SiteToken]) -> dict[str, _Kept]:
+    found = {LOCAL: local}
+    for token in site:
+        if token.name in found:
+            raise BadInput(
+                f"two tokens are named {token.name!r}", hint=f"names are unique, and {LOCAL!r} is the host's"
+            )
+        found[token.name] = _keep(token.name, token.role, "site", token.secret)
+    return found
 
 
 def own_token(state_dir: Path) -> str:

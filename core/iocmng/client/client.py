@@ -22,6 +22,7 @@ from iocmng.wire import (
     LogLine,
     NewToken,
     PvView,
+    ReloadView,
     Role,
     RunView,
     TokenView,
@@ -233,6 +234,14 @@ class Client:
         for message in follow(self._transport, "/events", params, patience=patience, last_id=after):
             if message.kind != "gap":
                 yield from_plain(Event, message.data)
+
+    def reload_config(self) -> ReloadView:
+        """Have the settings read again; what needs no restart takes effect, all else is named.
+
+        Raises:
+            BadInput: They cannot be used; nothing changed.
+        """
+        return from_plain(ReloadView, self._transport.request("POST", "/config/reload"))
 
     def tokens(self) -> Sequence[TokenView]:
         """Names and roles of the tokens that the host knows."""

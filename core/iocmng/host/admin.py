@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from iocmng.api.access import Access, forget_endpoint, record_endpoint
 from iocmng.api.listening import bind
-from iocmng.api.tokens import SiteToken, TokenStore, read_site_token
+from iocmng.api.tokens import Renewal, SiteToken, TokenStore, read_site_token
 from iocmng.errors import BootFailed
 from iocmng.runtime.control import HostControl
 from iocmng.settings import Settings
@@ -66,6 +66,17 @@ class Admin:
         given = self._settings.environ.get("RUNTIME_DIRECTORY")
         return Path(given) if given else None
 
+    def renewal(self, settings: Settings) -> Renewal:
+        """Prepare to take other tokens, host names and roles; the address stays. Reads files.
+
+        Raises:
+            BadInput: They cannot be used.
+        """
+        admin = settings.admin
+        return self._access.renewal(
+            _site_tokens(settings), anonymous=admin.anonymous_role, allowed_hosts=admin.allowed_hosts
+        )
+
     def import_soon(self) -> None:
         """Import what serving needs, beside whatever waits next."""
         self._importing = threading.Thread(
@@ -114,14 +125,18 @@ class Admin:
             forget_endpoint(self._settings.state_dir, shared=self._shared)
 
 
+def _site_tokens(settings: Settings) -> list[SiteToken]:
+    site = [read_site_token(one.name, one.level, Path(one.token_file)) for one in settings.admin.tokens]
+    if settings.token:
+        site.append(SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret=settings.token))
+    return site
+
+
 def _access(settings: Settings) -> Access:
     """Who may do what; refuses an open address without a token before anything starts."""
     admin = settings.admin
-    site = [read_site_token(one.name, one.level, Path(one.token_file)) for one in admin.tokens]
-    if settings.token:
-        site.append(SiteToken(name="IOCMNG_TOKEN", role=Role.ADMIN, secret=settings.token))
     return Access(
-        TokenStore(settings.state_dir, site),
+        TokenStore(settings.state_dir, _site_tokens(settings)),
         bind=admin.host,
         anonymous=admin.anonymous_role,
         allowed_hosts=admin.allowed_hosts,

@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +19,7 @@ from iocmng.errors import BadInput, ExitCode, IocmngError
 from iocmng.host.admin import Admin
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
+from iocmng.host.reloading import Reloading
 from iocmng.host.summary import summary
 from iocmng.links import pv_client
 from iocmng.plugins.journal import Journal
@@ -46,8 +48,9 @@ def run(overrides: Mapping[str, Any]) -> int:
     Returns:
         The exit code: 0 stopped, 1 boot failed, 2 usage or site file, 75 asks for a restart.
     """
+    reread = partial(load_settings, overrides, dict(os.environ), Path.cwd())
     try:
-        settings = load_settings(overrides, os.environ, Path.cwd())
+        settings = reread()
     except BadInput as error:
         _tell(error)
         return ExitCode.USAGE
@@ -57,7 +60,7 @@ def run(overrides: Mapping[str, Any]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped_early)
     try:
-        return _locked(settings)
+        return _locked(settings, reread)
     except _Stopped:
         return ExitCode.DONE
     except BadInput as error:
@@ -78,7 +81,7 @@ def _tell(error: IocmngError) -> None:
         print(f"  {error.hint}", file=sys.stderr)
 
 
-def _locked(settings: Settings) -> int:
+def _locked(settings: Settings, reread: Callable[[], Settings]) -> int:
     """Hold state directory and port, and what was noted there, for the time of the host."""
     private_directory(settings.state_dir)
     holder = Holder(os.getpid(), os.uname().nodename, settings.prefix, started=time.time())
@@ -88,7 +91,8 @@ def _locked(settings: Settings) -> int:
         boots = Boots(settings.state_dir / "boots.json", RealClock())
         attempts = boots.begin(known=bool(journal.convicted))
         try:
-            code = _serve(settings, lock, admin, logs, boots, attempts, journal)
+            reloading = Reloading(settings, reread, admin, logs)
+            code = _serve(settings, lock, admin, logs, boots, attempts, journal, reloading)
         except _Stopped:
             boots.succeeded()
             raise
@@ -125,6 +129,7 @@ def _serve(
     boots: Boots,
     attempts: int,
     journal: Journal,
+    reloading: Reloading,
 ) -> int:
     problems = [str(finding) for finding in settings.findings]
     problems += filter(None, (boots.problem, journal.problem))
@@ -148,7 +153,8 @@ def _serve(
         autosave_period=settings.autosave.period,
         autosave_keep=settings.autosave.keep,
         problems=(*problems, *found.problems),
-        describe_config=settings.describe,
+        describe_config=reloading.describe,
+        reload=reloading.reload,
         look_again=found.look_again,
         note=found.note,
         look_at=found.look_at,

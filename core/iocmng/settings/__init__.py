@@ -7,8 +7,10 @@ from iocmng.settings.sample import sample
 from iocmng.settings.schema import schema
 from iocmng.settings.settings import Settings
 from iocmng.settings.site import AdminSettings, LogSettings, SiteFile, TokenSettings
+from iocmng.settings.sitefile import NO_EFFECT
 
 __all__ = [
+    "NO_EFFECT",
     "AdminSettings",
     "InstanceSettings",
     "LogSettings",

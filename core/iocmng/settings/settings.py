@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,15 @@ class Settings:
         """Every value by dotted key as `{value, origin}`, secrets hidden."""
         shown: dict[str, Any] = {"site_file": None if self.file is None else str(self.file)}
         for key in _SHOWN:
-            shown.update(_flat(key, getattr(self, key)))
+            shown.update((name, _shown(name, value)) for name, value in _flat(key, getattr(self, key)))
         shown["plugins"] = [str(entry.directory or entry.name) for entry in self.plugins]
         shown["token"] = HIDDEN if self.token else None
         return {key: {"value": value, "origin": self._origin(key)} for key, value in sorted(shown.items())}
+
+    def values(self) -> dict[str, Any]:
+        """Every value by dotted key, secrets too: to compare settings, not to show them."""
+        found = {name: value for key in _SHOWN for name, value in _flat(key, getattr(self, key))}
+        return {**found, "plugins": self.plugins, "beamline": dict(self.beamline), "token": self.token}
 
     def _origin(self, key: str) -> str:
         parts = key.split(".")
@@ -129,13 +134,12 @@ _KEYS = (
 _SHOWN = tuple(_KEYS.split())
 
 
-def _flat(key: str, value: Any) -> dict[str, Any]:
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, BaseModel):
-        found: dict[str, Any] = {}
         for name in type(value).model_fields:
-            found.update(_flat(f"{key}.{name}", getattr(value, name)))
-        return found
-    return {key: _shown(key, value)}
+            yield from _flat(f"{key}.{name}", getattr(value, name))
+    else:
+        yield key, value
 
 
 def _shown(key: str, value: Any) -> Any:
