@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
-from hosts import HERE, HostProcess, instances, workplace
-from lateness import gathered, percentiles
+from hosts import HostProcess, instances, workplace
+from lateness import gathered, percentiles, thread_times
 from table import Row, Sample, sample, show
 
 COUNT = 1000
@@ -31,11 +29,11 @@ def host_cost(place: Path, name: str, count: int) -> tuple[float, float, float]:
     time.sleep(SETTLE)
     begun, before = time.monotonic(), process.cpu_times()
     time.sleep(SECONDS)
-    after, taken = process.cpu_times(), time.monotonic() - begun
+    after, ended = process.cpu_times(), time.monotonic()
     memory = process.memory_info().rss / 2**20
     host.stop()
-    used = (after.user + after.system - before.user - before.system) / taken * 100
-    late = percentiles(gathered(out, INTERVAL, SETTLE))[1] * 1e3 if count else 0.0
+    used = (after.user + after.system - before.user - before.system) / (ended - begun) * 100
+    late = percentiles(gathered(out, INTERVAL, (begun, ended)))[1] * 1e3 if count else 0.0
     return used, memory, late
 
 
@@ -43,13 +41,9 @@ def thread_cost(place: Path) -> tuple[float, float, float]:
     """The same of bare threads, memory in KiB for each."""
     out = place / f"times-{time.monotonic_ns()}"
     out.mkdir()
-    found = subprocess.run(
-        [sys.executable, str(HERE / "threads.py"), str(COUNT), str(INTERVAL), str(SECONDS), str(out)],
-        check=True,
-        capture_output=True,
-    )
-    cost = json.loads(found.stdout)
-    return cost["cpu"], cost["memory"], percentiles(gathered(out, INTERVAL, SETTLE))[1] * 1e3
+    cost = thread_times(out, COUNT, INTERVAL, SECONDS)
+    late = percentiles(gathered(out, INTERVAL, cost["window"]))[1] * 1e3
+    return cost["cpu"], cost["memory"], late
 
 
 def rows(runs: int) -> list[Row]:

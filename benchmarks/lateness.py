@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hosts import HERE, HostProcess, instances, workplace
 from table import Row, sample, show
 
 TASKS = 100
 INTERVAL = 0.1
+SETTLE = 3.0
 SECONDS = 20.0
 
 
@@ -36,13 +38,30 @@ def percentiles(late: Sequence[float]) -> tuple[float, float, float]:
     return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)], ordered[-1]
 
 
-def gathered(directory: Path, interval: float, settle: float = 3.0) -> list[float]:
-    """Lateness of all tasks that wrote their times, without the first seconds."""
+def gathered(directory: Path, interval: float, window: Sequence[float]) -> list[float]:
+    """Lateness of all cycles within a window of the monotonic clock, of all tasks that wrote their times.
+
+    Starting and stopping many tasks at once is another matter: the window leaves it out.
+    """
+    begin, end = window
     late: list[float] = []
     for path in directory.glob("*.json"):
-        times = json.loads(path.read_text())
-        late += lateness([moment for moment in times if moment >= times[0] + settle], interval)
+        times = [moment for moment in json.loads(path.read_text()) if begin <= moment <= end]
+        if times:
+            late += lateness(times, interval)
     return late
+
+
+def thread_times(
+    out: Path, count: int, interval: float, seconds: float, *, busy: bool = False
+) -> dict[str, Any]:
+    """Run bare threads that write their times to `out`; their figures and the window that counts."""
+    arguments = [str(count), str(interval), str(seconds), str(out), *(["busy"] if busy else [])]
+    done = subprocess.run(
+        [sys.executable, str(HERE / "threads.py"), *arguments], check=True, capture_output=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def in_host(place: Path, *, busy: bool) -> list[float]:
@@ -54,20 +73,20 @@ def in_host(place: Path, *, busy: bool) -> list[float]:
         listed.append({"plugin": "bench-busy", "name": "bench-busy", "prefix": "BUSY"})
     host = HostProcess(place, "late", {"only_listed": True, "instances": listed})
     host.start(instances=len(listed))
+    time.sleep(SETTLE)
+    begun = time.monotonic()
     time.sleep(SECONDS)
+    window = (begun, time.monotonic())
     host.stop()
-    return gathered(out, INTERVAL)
+    return gathered(out, INTERVAL, window)
 
 
 def in_threads(place: Path, *, busy: bool) -> list[float]:
     """Lateness of bare threads that keep the same rate."""
     out = place / f"times-{time.monotonic_ns()}"
     out.mkdir()
-    arguments = [str(TASKS), str(INTERVAL), str(SECONDS), str(out)]
-    subprocess.run(
-        [sys.executable, str(HERE / "threads.py"), *arguments, *(["busy"] if busy else [])], check=True
-    )
-    return gathered(out, INTERVAL)
+    window = thread_times(out, TASKS, INTERVAL, SECONDS, busy=busy)["window"]
+    return gathered(out, INTERVAL, window)
 
 
 def rows(runs: int) -> list[Row]:

@@ -37,7 +37,7 @@ def compute(ending: threading.Event) -> None:
 
 
 def main() -> None:
-    """Run the threads, print CPU in % of a core and KiB per thread, and write the times down."""
+    """Run the threads, print CPU in % of a core, KiB per thread and the time that counts; write all times."""
     count, interval, seconds = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     directory = Path(sys.argv[4])
     ending = threading.Event()
@@ -53,8 +53,10 @@ def main() -> None:
     time.sleep(1)
     begun, cpu = time.monotonic(), time.process_time()
     time.sleep(seconds)
-    used = (time.process_time() - cpu) / (time.monotonic() - begun) * 100
-    print(json.dumps({"cpu": used, "memory": (memory() - before) * 1024 / count}))
+    ended = time.monotonic()
+    used = (time.process_time() - cpu) / (ended - begun) * 100
+    cost = {"cpu": used, "memory": (memory() - before) * 1024 / count, "window": (begun, ended)}
+    print(json.dumps(cost))
     ending.set()
     for thread in threads:
         thread.join()
