@@ -133,9 +133,12 @@ class Renewal:
             return f"running{note}"
         if cls is not task.cls:
             return f"running; changed code loaded{note}"
-        if note or task.spec.plugin.editable:
+        plugin = task.spec.plugin
+        if note or plugin.editable:
             return f"running{note or '; code unchanged'}"
-        return f"running; code unchanged: use upgrade (iocmng upgrade {task.spec.plugin.distribution})"
+        if plugin.origin == "directory":
+            return "running; code unchanged: the next start of the host looks at its directory"
+        return f"running; code unchanged: use upgrade (iocmng upgrade {plugin.distribution})"
 
 
 def _few(names: list[str]) -> str:
