@@ -18,7 +18,9 @@ def record(name: str, *, writable: bool = False, **fields: str) -> RecordSpec:
 
 
 def test_records_without_links_and_the_hosts_own_are_alone() -> None:
-    assert python_stays_alone([record("A", HIHI="5"), record("B", writable=True), *host_records("P").values()])
+    assert python_stays_alone(
+        [record("A", HIHI="5"), record("B", writable=True), *host_records("P").values()]
+    )
 
 
 @pytest.mark.parametrize(
