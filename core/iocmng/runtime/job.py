@@ -16,7 +16,7 @@ from iocmng.runtime.jobrun import JobRun
 from iocmng.runtime.panel import clock_text
 from iocmng.runtime.ports import Put, Undo
 from iocmng.runtime.runs import Run, RunStore, new_run_id
-from iocmng.spec import Direction, InstanceSpec
+from iocmng.spec import Direction, InstanceSpec, RecordSpec
 from iocmng.spec.convert import convert
 from iocmng.values import Value
 from iocmng.wire import Actor, EventKind, Finding, InstanceView, LogLine, RunView
@@ -105,7 +105,7 @@ class JobInstance(Instance):
                 problems.append(f"no argument {name!r} ({did_you_mean(name, inputs) or 'it takes none'})")
                 continue
             try:
-                complete[name] = convert(inputs[name].record, value)
+                complete[name] = _within(inputs[name].record, convert(inputs[name].record, value))
             except (TypeError, ValueError) as error:
                 problems.append(str(error))
         if problems:
@@ -263,3 +263,13 @@ class JobInstance(Instance):
             busy=self.current is not None,
             cycles=self.runs_started,
         )
+
+
+def _within(record: RecordSpec, value: Value) -> Value:
+    """`value` when DRVL and DRVH allow it: a put would be limited by EPICS, an argument never meets the record."""
+    fields = dict(record.fields)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and {"DRVL", "DRVH"} <= fields.keys():
+        low, high = float(fields["DRVL"]), float(fields["DRVH"])
+        if not low <= value <= high:
+            raise ValueError(f"{record.name.rpartition(':')[2]}: {value} is not within {low:g} to {high:g}")
+    return value

@@ -8,7 +8,10 @@ import threading
 
 def describe(error: BaseException) -> str:
     """An exception in one line, its kind first."""
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except Exception as second:  # noqa: BLE001 - __str__ of a plugin's exception is foreign code
+        text = f"its text cannot be made ({type(second).__name__})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
