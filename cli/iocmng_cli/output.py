@@ -38,6 +38,9 @@ class Column:
 
 Row = Sequence[str | Cell]
 
+# A text of a plugin or a client must not move the cursor of an operator's terminal, nor end it with a NUL.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
 _STYLES = {
     "RUN": "green",
     "RUNNING": "cyan",
@@ -78,7 +81,7 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 def print_table(columns: Sequence[Column], rows: Iterable[Row], *, empty: str = "") -> None:
     """Write a table to standard output; `empty` instead when there are no rows."""
-    known = list(rows)
+    known = [[_visible(cell) for cell in row] for row in rows]
     if not known:
         if empty:
             print(empty)
@@ -99,7 +102,7 @@ def print_fields(fields: Mapping[str, str | Cell], *, indent: str = "") -> None:
     width = max(map(len, shown), default=0)
     console = stdout()
     for name, value in shown.items():
-        cell = value if isinstance(value, Cell) else Cell(value)
+        cell = _visible(value)
         pad = " " * (len(indent) + width + 2)
         first, *more = cell.text.splitlines() or [""]
         lead = f"{indent}{name:<{width}}  "
@@ -197,6 +200,11 @@ def _plain_lines(columns: Sequence[Column], rows: Sequence[Row]) -> Iterable[str
 
 def _widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
     return [max(len(column.title), *(len(_text(row[i])) for row in rows)) for i, column in enumerate(columns)]
+
+
+def _visible(cell: str | Cell) -> Cell:
+    text = cell.text if isinstance(cell, Cell) else cell
+    return Cell(text.translate(_CONTROLS), cell.style if isinstance(cell, Cell) else "")
 
 
 def _text(cell: str | Cell) -> str:

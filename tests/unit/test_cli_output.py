@@ -111,3 +111,12 @@ def test_json_is_ascii_where_the_locale_is(monkeypatch: pytest.MonkeyPatch) -> N
 def test_states_have_colours_and_unknown_words_have_none() -> None:
     assert word("ERROR").style
     assert word("something").style == ""
+
+
+def test_no_text_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table((Column("A"),), [("\x1b[2Jnasty\x00",)])
+    print_fields({"message": Cell("two\nlines\x07\x9b1m", "bold")})
+    said = capsys.readouterr().out
+    assert "\\x1b[2Jnasty\\x00" in said
+    assert "lines\\x07\\x9b1m" in said
+    assert not set(said) & {"\x1b", "\x00", "\x07", "\x9b"}
