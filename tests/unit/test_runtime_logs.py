@@ -279,8 +279,11 @@ def test_the_console_gets_every_line_as_text() -> None:
     book = LogBook(RealClock(), console=console)
     book.install()
     task_logger("pump").info("hello")
+    task_logger("pump").getChild("driver").info("open")
     book.close()
-    assert console.getvalue().endswith("Z INFO [pump] hello\n")
+    first, second = console.getvalue().splitlines()
+    assert first.endswith("Z INFO [pump] hello")
+    assert second.endswith("Z INFO [pump driver] open")
 
 
 def test_a_console_that_blocks_holds_up_neither_tasks_nor_files(tmp_path: Path) -> None:

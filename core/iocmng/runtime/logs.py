@@ -255,13 +255,20 @@ class _Console:
         self._stream = stream
 
     def write(self, batch: Sequence[Entry]) -> tuple[int, str]:
-        text = b"".join(encode(line, LogFormat.TEXT) for _, line in batch).decode()
+        text = b"".join(encode(_with_instance(*entry), LogFormat.TEXT) for entry in batch).decode()
         try:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError) as error:
             return len(batch), f"console: {error}"
         return 0, ""
+
+
+def _with_instance(name: str, line: LogLine) -> LogLine:
+    """A line whose source also tells the instance, for where the lines of all stand together."""
+    if name in (HOST, line.source):
+        return line
+    return LogLine(line.time, line.level, f"{name} {line.source}", line.text)
 
 
 def _text(record: logging.LogRecord) -> str:
