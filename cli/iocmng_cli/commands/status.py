@@ -56,6 +56,19 @@ def rescan(ctx: typer.Context, json: Json = False) -> None:
     if json:
         print_json(changed)
     elif any(changed.values()):
-        print_fields({key.replace("_", " "): value_text(value) for key, value in changed.items() if value})
+        restart = changed.get("restart_required")
+        print_fields(
+            {
+                key.replace("_", " "): _names(value)
+                for key, value in changed.items()
+                if value and value is not True
+            }
+        )
+        if restart:
+            print("The host takes this at its next start.")
     else:
         print("nothing changed")
+
+
+def _names(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value_text(value)

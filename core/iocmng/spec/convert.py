@@ -98,9 +98,8 @@ def _int(record: RecordSpec, value: object) -> Value:
     whole = value if type(value) is int else _whole(record, value)
     limit = _INT32 if record.record_type in _NARROW else _INT64
     if not -limit <= whole < limit:
-        raise _misfit(
-            record, value, f"does not fit the {32 if limit == _INT32 else 64} bits of {record.record_type}"
-        )
+        bits = "32 bits (a low, high or alarm limit beyond makes it 64)" if limit == _INT32 else "64 bits"
+        raise _misfit(record, value, f"does not fit the {bits}")
     return whole
 
 
