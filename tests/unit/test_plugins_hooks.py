@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -9,8 +10,11 @@ from types import ModuleType
 import pytest
 
 from iocmng.errors import BadInput
+from iocmng.logic.functions import get_registry
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.hooks import Hooks, hookimpl
+from iocmng.plugins.hookthread import CAPACITY
+from iocmng.plugins.sitefunctions import register_functions
 from iocmng.wire import Event, EventKind, Finding, Level
 
 
@@ -224,3 +228,140 @@ def test_entry_points_are_loaded_one_by_one(
     for word in ("SystemExit", "ZeroDivisionError", "absent_hooks", "Absent", "SIGSEGV"):
         assert word in told
     assert all(one.level is Level.WARNING for one in hooks.problems)
+
+
+def test_a_slow_package_holds_up_neither_publisher_nor_others_and_waits_bounded() -> None:
+    hooks = Hooks(deadline=30.0)
+    release, done = threading.Event(), threading.Event()
+    slow: list[int] = []
+    quick: list[int] = []
+
+    class Slow:
+        @hookimpl
+        def iocmng_event(self, event: Event) -> None:
+            release.wait(30)
+            slow.append(event.id)
+
+    class Quick:
+        @hookimpl
+        def iocmng_event(self, event: Event) -> None:
+            quick.append(event.id)
+            if event.id == 24_999:
+                done.set()
+
+    hooks.register(Slow(), "slow")
+    hooks.register(Quick(), "quick")
+    for number in range(25_000):
+        hooks.publish("iocmng_event", event=event(number))
+        if number % 1000 == 0:
+            # The quick one has time now and then, as it has in a host.
+            while len(quick) < number:
+                threading.Event().wait(0.001)
+    assert done.wait(30)
+    assert quick == list(range(25_000))
+    assert hooks.dropped == {"slow": 25_000 - CAPACITY - 1}
+    assert "hooks of slow: 14999 events were dropped" in hooks.problems[0].message
+    release.set()
+    hooks.close(30.0)
+    assert slow == [0, *range(15_000, 25_000)]
+
+
+def test_an_event_that_hangs_is_found_by_looking_and_costs_its_package_other_hooks_nothing(
+    hooks: Hooks,
+) -> None:
+    release = threading.Event()
+
+    class Hanging:
+        @hookimpl
+        def iocmng_event(self, event: Event) -> None:
+            release.wait(30)
+
+        @hookimpl
+        def iocmng_metrics(self) -> dict[str, float]:
+            return {"well": 1.0}
+
+    hooks.register(Hanging(), "hanging")
+    for number in range(3):
+        hooks.publish("iocmng_event", event=event(number))
+    end = time.monotonic() + 20
+    while not hooks.failures and time.monotonic() < end:
+        hooks.look()
+        time.sleep(0.01)
+    assert hooks.failures == {"hanging": 1}
+    assert hooks.call("iocmng_metrics")[0].value == {"well": 1.0}
+    hooks.publish("iocmng_event", event=event(3))
+    assert hooks.dropped == {"hanging": 3}
+    release.set()
+
+
+def test_a_failure_at_every_event_is_counted_and_not_logged_each_time(
+    hooks: Hooks, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing:
+        @hookimpl
+        def iocmng_event(self, event: Event) -> None:
+            raise RuntimeError(f"event {event.id % 2}")
+
+    hooks.register(Failing(), "failing")
+    for number in range(1000):
+        hooks.publish("iocmng_event", event=event(number))
+    hooks.close(20.0)
+    assert hooks.failures == {"failing": 1000}
+    assert [one.message for one in hooks.problems] == [
+        f"hooks of failing: iocmng_event: RuntimeError: event {number} (500 times)" for number in (0, 1)
+    ]
+    assert len([one for one in caplog.records if "failing" in one.getMessage()]) == 2
+
+
+def test_packages_work_at_the_same_time_and_share_one_deadline(hooks: Hooks) -> None:
+    met = threading.Barrier(2)
+
+    class Meeting:
+        @hookimpl
+        def iocmng_metrics(self) -> dict[str, float]:
+            met.wait(0.25)
+            return {"met": 1.0}
+
+    hooks.register(Meeting(), "one")
+    hooks.register(Meeting(), "other")
+    assert [one.plugin for one in hooks.call("iocmng_metrics", deadline=20.0)] == ["other", "one"]
+
+
+def test_an_interrupt_that_a_hook_raises_is_no_interrupt_of_the_host(hooks: Hooks) -> None:
+    class Interrupting:
+        @hookimpl
+        def iocmng_metrics(self) -> dict[str, float]:
+            raise KeyboardInterrupt
+
+    hooks.register(Interrupting(), "interrupting")
+    assert hooks.call("iocmng_metrics") == []
+    assert "KeyboardInterrupt" in hooks.problems[0].message
+
+
+def test_functions_of_packages_reach_expressions_unless_they_take_a_name(
+    hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iocmng.logic.functions._registry", get_registry())
+
+    class First:
+        @hookimpl
+        def iocmng_functions(self) -> dict[str, object]:
+            return {"site_double": lambda x: 2 * x, "mean": min, "for": min, "site_three": 3}
+
+    class Second:
+        @hookimpl
+        def iocmng_functions(self) -> dict[str, object]:
+            return {"site_double": abs, "site_half": lambda x: x / 2}
+
+    class Third:
+        @hookimpl
+        def iocmng_functions(self) -> list[str]:
+            return ["site_list"]
+
+    for name, one in (("first", First()), ("second", Second()), ("third", Third())):
+        hooks.register(one, name)
+    register_functions(hooks)
+    known = get_registry()
+    assert (known["site_double"](4), known["site_half"](4), known["mean"]([1, 3])) == (8, 2, 2)
+    assert hooks.failures == {"first": 3, "second": 1, "third": 1}
+    assert "site_double" in "".join(one.message for one in hooks.problems if "second" in one.message)

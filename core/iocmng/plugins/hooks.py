@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -27,8 +27,9 @@ __all__ = ["Answer", "Hooks", "hookimpl", "hookspec"]
 
 HOOKS = "iocmng.hooks"
 _log = logging.getLogger("iocmng.hooks")
-LOG_EVERY = 60.0
-"""Seconds between two log entries about one package's failures in one hook."""
+LOG_PERIOD, LOG_MOST = 60.0, 10
+"""Seconds, and how many different failures of one package in one hook are logged in them."""
+MOST_TEXTS = 10
 Judge = Callable[[str, str], Iterable[Finding]]
 
 
@@ -42,11 +43,26 @@ class Answer:
 
 @dataclass(slots=True)
 class _Failures:
-    """Failures of one package in one hook."""
+    """Failures of one package in one hook: all, by the latest few texts, and how many were logged since when."""
 
     count: int = 0
-    text: str = ""
-    logged: float = 0.0
+    texts: dict[str, int] = field(default_factory=dict)
+    since: float = 0.0
+    logged: int = 0
+
+    def add(self, text: str) -> bool:
+        """Count one; return whether it is to be logged."""
+        self.count += 1
+        self.texts[text] = self.texts.pop(text, 0) + 1
+        if len(self.texts) > MOST_TEXTS:
+            del self.texts[next(iter(self.texts))]
+        # One that fails at every event must not fill the disk with tracebacks.
+        now = time.monotonic()
+        if now - self.since >= LOG_PERIOD:
+            self.since, self.logged = now, 0
+        again = self.texts[text] > 1
+        self.logged += 1
+        return self.logged <= (1 if again else LOG_MOST)
 
 
 class Hooks:
@@ -88,8 +104,9 @@ class Hooks:
         with self._lock:
             found = list(self._problems.values())
             for (name, hook), failures in self._failures.items():
-                often = f" ({failures.count} times)" if failures.count > 1 else ""
-                found.append(_problem("hook-failed", name, f"{hook}: {failures.text}{often}"))
+                for text, count in failures.texts.items():
+                    often = f" ({count} times)" if count > 1 else ""
+                    found.append(_problem("hook-failed", name, f"{hook}: {text}{often}"))
         for name, count in self.dropped.items():
             found.append(_problem("hook-slow", name, f"{count} events were dropped"))
         return tuple(found)
@@ -226,18 +243,11 @@ class Hooks:
 
     def complain(self, hook: str, name: str, text: str, cause: BaseException | None = None) -> None:
         """Count, show and log that a package's implementation of a hook did something wrong. Any thread."""
-        now = time.monotonic()
         with self._lock:
             failures = self._failures.setdefault((name, hook), _Failures())
-            failures.count += 1
-            failures.text = text
-            # One that fails at every event must not fill the disk with tracebacks.
-            logs = failures.count == 1 or now - failures.logged >= LOG_EVERY
-            if logs:
-                failures.logged = now
-            often = f" (for the {failures.count}th time)" if failures.count > 1 else ""
+            logs, count = failures.add(text), failures.count
         if logs:
-            _log.error("hook %s of %s: %s%s", hook, name, text, often, exc_info=cause)
+            _log.error("hook %s of %s: %s (failure %d)", hook, name, text, count, exc_info=cause)
 
     def _report(self, code: str, name: str, text: str, hint: str = "") -> None:
         with self._lock:

@@ -13,6 +13,7 @@ from typing import Any
 
 _log = logging.getLogger("iocmng.hooks")
 CAPACITY = 10_000
+PASSED_OVER = "passed over, an earlier call still runs"
 
 
 class Overdue(Exception):
@@ -67,7 +68,7 @@ class PackageThread:
         item = Item(hook, call, Future())
         with self._changed:
             if hook in self._stuck:
-                raise Overdue("passed over, an earlier call still runs")
+                raise Overdue(PASSED_OVER)
             self._calls.append(item)
             self._wake()
         return item
@@ -170,14 +171,24 @@ class PackageThread:
         with self._changed:
             while self._worker is threading.current_thread():
                 if self._calls or self._events:
-                    self._current = (self._calls or self._events).popleft()
-                    self._current.begun = time.monotonic()
-                    return self._current
+                    item = (self._calls or self._events).popleft()
+                    if item.hook in self._stuck:
+                        self._pass_over(item)
+                        continue
+                    self._current = item
+                    item.begun = time.monotonic()
+                    return item
                 if self._closing:
                     self._worker = None
                     return None
                 self._changed.wait()
             return None
+
+    def _pass_over(self, item: Item) -> None:
+        if item.answer is None:
+            self.dropped += 1
+        else:
+            item.answer.set_exception(Overdue(PASSED_OVER))
 
     def begin_close(self) -> None:
         """Take no more events, and let the thread end when it has made what waits."""
