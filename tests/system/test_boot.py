@@ -106,6 +106,30 @@ def test_an_access_file_that_epics_refuses_fails_the_boot(tmp_path: Path) -> Non
     assert "boot failed" in log
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB of which 8 are left."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
+    (disk / "full").write_bytes(bytes(56 * 1024))
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_fails_the_boot_in_words(small_disk: Path, tmp_path: Path) -> None:
+    world = {**own_world(tmp_path), "IOCMNG_STATE_DIR": str(small_disk / "state")}
+    done = ended(tmp_path, world, "--prefix", PREFIX)
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert f"make room in {small_disk / 'state'}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("moment", ["lock", "boots.json", "ioc/records.db", "ioc/access.acf"])
 def test_a_signal_during_the_boot_ends_it_in_order(tmp_path: Path, number: int, moment: str) -> None:

@@ -204,6 +204,17 @@ def test_boots_count_until_one_succeeds(tmp_path: Path) -> None:
     assert Boots(path, CLOCK).begin() == 1
 
 
+def test_only_boots_that_nobody_can_explain_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "boots.json"
+    Boots(path, CLOCK).begin()
+    refused = Boots(path, CLOCK)
+    assert refused.begin() == 2
+    refused.refused()
+    assert Boots(path, CLOCK).begin() == 2
+    assert Boots(path, CLOCK).begin(known=True) == 1
+    assert Boots(path, CLOCK).begin() == 2
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"attempts": -1}', '{"attempts": "many"}', "[]"])
 def test_a_broken_boot_count_never_stops_the_boot(tmp_path: Path, content: str) -> None:
     path = tmp_path / "boots.json"

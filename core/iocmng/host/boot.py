@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from iocmng.errors import BadInput, ExitCode, IocmngError
+from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
@@ -59,6 +60,8 @@ def run(overrides: Mapping[str, Any]) -> int:
     os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopped_early)
+    # What boot makes stays for the life of the process: looking for garbage among it only costs time.
+    gc.disable()
     try:
         return _locked(settings, reread)
     except _Stopped:
@@ -96,14 +99,24 @@ def _locked(settings: Settings, reread: Callable[[], Settings]) -> int:
         except _Stopped:
             boots.succeeded()
             raise
-        except IocmngError as error:
+        except (IocmngError, OSError) as error:
+            failure = error if isinstance(error, IocmngError) else _of_system(error, settings.state_dir)
             # What ends a boot is read in the log by whoever was not at the terminal.
-            _log.error("boot failed: %s", error.detail)
-            raise
+            _log.error("boot failed: %s", failure.detail)
+            if isinstance(failure, (BootFailed, BadInput)):
+                boots.refused()
+            raise failure from error
         finally:
             journal.close()
             logs.close()
         return code
+
+
+def _of_system(error: OSError, state_dir: Path) -> BootFailed:
+    where = error.filename or f"a file in {state_dir}"
+    return BootFailed(
+        f"{where}: {error.strerror or error}", hint=f"make room in {state_dir}, or mend its permissions"
+    )
 
 
 def _logs(settings: Settings) -> LogBook:
@@ -190,6 +203,8 @@ async def _main(
     await admin.start(host.service, await host.site.routers(), host.site.refuse_route)
     lock.announce(admin.url)
     print(summary(host.view(), [(one.view(), one.spec) for one in host.supervisor]), flush=True)
+    gc.freeze()
+    gc.enable()
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
     await host.over()
     settle.cancel()

@@ -164,6 +164,7 @@ class Boots:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
+        self._before = 0
         self.problem = ""
 
     def begin(self, *, known: bool = False) -> int:
@@ -174,9 +175,13 @@ class Boots:
         """
         found = read_state(self._path, _parse_boots, now=self._clock.time())
         self.problem = found.problem
-        attempts = 1 if known else (found.value or 0) + 1
-        self._store(attempts)
-        return attempts
+        self._before = 0 if known else found.value or 0
+        self._store(self._before + 1)
+        return self._before + 1
+
+    def refused(self) -> None:
+        """Do not count this boot: it ended with a reason that has nothing to do with plugins."""
+        self._store(self._before)
 
     def succeeded(self) -> None:
         """Begin counting anew: the host is ready, or was stopped in good order before it was."""
