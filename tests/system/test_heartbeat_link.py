@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from environments import Environment, outside
-from hosts import RunningHost, free_ports, own_world, running
+from environments import Environment
+from hosts import RunningHost, own_world, running
+from support.other_ioc import OtherIoc
 from support.plugins import Package, plugin_environment
 
 from iocmng.client import Client
 
-TARGET = Path(__file__).resolve().parents[1] / "support" / "heartbeat_target.py"
 PREFIX = "HBLINK"
 CODE = """
 import time
@@ -54,93 +49,48 @@ def until(seen: Callable[[], bool], what: str, deadline: float = 60.0) -> None:
         time.sleep(0.05)
 
 
-class OtherIoc:
-    """The IOC of the targets; it can be killed and started again at the same ports."""
-
-    def __init__(self, scratch: Path, env: dict[str, str]) -> None:
-        self._command = [sys.executable, str(TARGET), str(scratch), *(name.upper() for name in BEATING)]
-        self._env = {**outside(), **env}
-        self.beats: dict[str, list[int]] = {name: [] for name in BEATING}
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command, env=self._env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        stream = self._process.stdout
-        assert stream is not None
-        while "ready" not in (line := stream.readline()):
-            assert line, "the target ended"
-
-        def listen() -> None:
-            for line in stream:
-                if line.startswith("{"):
-                    change = json.loads(line)
-                    self.beats[change["name"].lower()].append(change["value"])
-
-        self._listener = threading.Thread(target=listen, daemon=True)
-        self._listener.start()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(20)
-        self._listener.join(20)
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+class Targets(OtherIoc):
+    """The IOC of the targets."""
 
     def count(self, name: str) -> int:
-        return len(self.beats[name])
+        return len(self.changes[name.upper()])
 
     def more(self, names: tuple[str, ...] | list[str], beats: int = 3) -> None:
         """Wait until each of them has got so many more."""
         before = {name: self.count(name) for name in names}
         until(
             lambda: all(self.count(name) >= before[name] + beats for name in names),
-            f"beats of {names}; had {before}, got {self.beats}",
+            f"beats of {names}; had {before}, got {self.changes}",
         )
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningHost, OtherIoc]]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningHost, Targets]]:
     folder = tmp_path_factory.mktemp("heartbeats")
     packages = [
         Package(name, code=CODE, config=CONFIG % (", pva: false" if name == "plain" else "", link))
         for name, link in LINKS.items()
     ]
     python = plugin_environment(folder, packages)
-    env = own_world(folder)
-    ca, pva, broadcast = map(str, free_ports(3))
-    other_env = {
-        "EPICS_CA_SERVER_PORT": ca,
-        "EPICS_CAS_SERVER_PORT": ca,
-        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_PVAS_SERVER_PORT": pva,
-        "EPICS_PVAS_BROADCAST_PORT": broadcast,
-        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
-    }
-    env["EPICS_CA_ADDR_LIST"] += f" 127.0.0.1:{ca}"
-    env["EPICS_PVA_ADDR_LIST"] += f" 127.0.0.1:{broadcast}"
-    env |= {"EPICS_CA_CONN_TMO": "2", "EPICS_PVA_CONN_TMO": "2"}
-    other = OtherIoc(folder, other_env)
     argv = [str(python), "-m", "iocmng_cli", "run", "--prefix", PREFIX]
-    try:
-        with running(Environment(python.parent.parent), folder, argv=argv, env=env) as host:
-            yield host, other
-            assert host.stop() == 0
-            assert "Traceback" not in host.output
-    finally:
-        other.kill()
+    with (
+        Targets(folder, *(name.upper() for name in BEATING)) as other,
+        running(
+            Environment(python.parent.parent), folder, argv=argv, env=other.reach(own_world(folder))
+        ) as host,
+    ):
+        yield host, other
+        assert host.stop() == 0
+        assert "Traceback" not in host.output
 
 
 @pytest.fixture
-def host(world: tuple[RunningHost, OtherIoc]) -> RunningHost:
+def host(world: tuple[RunningHost, Targets]) -> RunningHost:
     return world[0]
 
 
 @pytest.fixture
-def other(world: tuple[RunningHost, OtherIoc]) -> OtherIoc:
+def other(world: tuple[RunningHost, Targets]) -> Targets:
     return world[1]
 
 
@@ -161,15 +111,15 @@ def state(client: Client, name: str) -> str:
     return client.show(name).view.state
 
 
-def test_beats_arrive_over_ca_and_pva_and_alternate(client: Client, other: OtherIoc) -> None:
+def test_beats_arrive_over_ca_and_pva_and_alternate(client: Client, other: Targets) -> None:
     other.more(list(BEATING))
     for name in BEATING:
-        seen = other.beats[name][-3:]
+        seen = other.changes[name.upper()][-3:]
         assert seen in ([0, 1, 0], [1, 0, 1]), name
 
 
 def test_the_beats_stop_with_a_stall_a_pause_and_a_stop(
-    host: RunningHost, client: Client, other: OtherIoc
+    host: RunningHost, client: Client, other: Targets
 ) -> None:
     def passed(seconds: float) -> None:
         since = client.host().uptime
@@ -210,7 +160,7 @@ def test_a_target_that_takes_no_beats_degrades_and_costs_nothing(
 
 
 def test_a_target_that_dies_is_shown_and_beaten_again_when_it_is_back(
-    host: RunningHost, client: Client, other: OtherIoc
+    host: RunningHost, client: Client, other: Targets
 ) -> None:
     other.more(list(BEATING), 1)
     other.kill()

@@ -1,4 +1,4 @@
-"""Another IOC whose PVs take heartbeats: `python heartbeat_target.py SCRATCH_DIR NAME...`; LOCKED refuses writes.
+"""Another IOC with bo records OTHER:NAME: `python switches_ioc.py SCRATCH_DIR NAME...`; OTHER:LOCKED refuses writes.
 
 Prints "ready", then a line of JSON for each change of a PV: {"name", "value"}.
 """

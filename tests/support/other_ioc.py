@@ -1,0 +1,88 @@
+"""Another IOC beside the host under test, which can be killed and started again at the same ports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from environments import outside
+from hosts import free_ports
+
+PROGRAM = Path(__file__).with_name("switches_ioc.py")
+
+
+class OtherIoc:
+    """Serves the bo records OTHER:NAME and tells what they change to.
+
+    Attributes:
+        changes: Values by name, oldest first.
+    """
+
+    def __init__(self, scratch: Path, *names: str) -> None:
+        self._ca, self._pva, self._broadcast = map(str, free_ports(3))
+        self._command = [sys.executable, str(PROGRAM), str(scratch), *names]
+        self.changes: dict[str, list[int]] = {name: [] for name in names}
+        self.start()
+
+    def reach(self, world: dict[str, str]) -> dict[str, str]:
+        """A host's environment in which this one is found too, and its death is noticed soon."""
+        return {
+            **world,
+            "EPICS_CA_ADDR_LIST": f"{world['EPICS_CA_ADDR_LIST']} 127.0.0.1:{self._ca}",
+            "EPICS_PVA_ADDR_LIST": f"{world['EPICS_PVA_ADDR_LIST']} 127.0.0.1:{self._broadcast}",
+            "EPICS_CA_CONN_TMO": "2",
+            "EPICS_PVA_CONN_TMO": "2",
+        }
+
+    def start(self) -> None:
+        env = {
+            "EPICS_CA_SERVER_PORT": self._ca,
+            "EPICS_CAS_SERVER_PORT": self._ca,
+            "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+            "EPICS_PVAS_SERVER_PORT": self._pva,
+            "EPICS_PVAS_BROADCAST_PORT": self._broadcast,
+            "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+            "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
+        }
+        self._process = subprocess.Popen(
+            self._command,
+            env={**outside(), **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        stream = self._process.stdout
+        assert stream is not None
+        while "ready" not in (line := stream.readline()):
+            assert line, "the other IOC ended"
+
+        def listen() -> None:
+            for line in stream:
+                if line.startswith("{"):
+                    change = json.loads(line)
+                    self.changes[change["name"]].append(change["value"])
+
+        self._listener = threading.Thread(target=listen, daemon=True)
+        self._listener.start()
+
+    def kill(self) -> None:
+        """Kill it, with nobody told."""
+        self._process.kill()
+        self._process.wait(20)
+        self._listener.join(20)
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
