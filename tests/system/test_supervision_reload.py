@@ -11,6 +11,8 @@ from environments import uv
 from support.plugins import Package, plugin_environment
 from support.started import Started, started, until
 
+from iocmng.errors import IocmngError
+
 PREFIX = "RELOAD"
 CODE = """
 from iocmng import TaskBase
@@ -34,14 +36,15 @@ def package(key: str) -> Package:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two projects, of which one is installed in editable mode."""
+    """Three projects, of which one is installed as a wheel, and one is not valid at first."""
     folder = tmp_path_factory.mktemp("reload")
-    for key in ("editable", "installed"):
+    for key in ("editable", "installed", "mended"):
         project = package(key).write(folder)
         (project / f"fixture_{key}" / "level.py").write_text("LEVEL = 1.0\n")
         # Without it an editable build needs one more distribution.
         with (project / "pyproject.toml").open("a") as file:
             file.write('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
+    (folder / "fixture-mended" / "fixture_mended" / "plugin.py").write_text("import not_there_at_all\n")
     return folder
 
 
@@ -49,7 +52,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host(sources: Path) -> Iterator[Started]:
     python = plugin_environment(sources, [])
     how = ("-q", "--offline", "--no-deps", "--no-build-isolation", "--python", python)
-    done = uv("pip", "install", *how, sources / "fixture-installed", "-e", sources / "fixture-editable")
+    editable = [word for key in ("editable", "mended") for word in ("-e", sources / f"fixture-{key}")]
+    done = uv("pip", "install", *how, sources / "fixture-installed", *editable)
     assert done.returncode == 0, done.stderr
     with started(sources, PREFIX, python=python) as host:
         yield host
@@ -169,3 +173,17 @@ def test_of_another_installation_it_says_that_the_code_is_unchanged(host: Starte
     assert any("code unchanged: use upgrade" in line.text for line in host.client.log("installed"))
     done = host.iocmng("restart", "installed")
     assert done.returncode == 0
+    assert "code unchanged" in done.stdout
+
+
+def test_a_reset_of_an_invalid_one_validates_it_again(host: Started, sources: Path) -> None:
+    assert host.view("mended").state == "INVALID"
+    done = host.iocmng("reset", "mended")
+    assert "not_there_at_all" in done.stdout + done.stderr
+    change(sources / "fixture-mended" / "fixture_mended" / "plugin.py", CODE.format(module="fixture_mended"))
+    with pytest.raises(IocmngError, match="start the host again to serve its new PVs"):
+        host.client.tasks["mended"].reset()
+    view = host.view("mended")
+    assert view.state == "INVALID"
+    assert f"{PREFIX}:MENDED:LEVEL" in view.message
+    assert view.findings == ()

@@ -33,7 +33,8 @@ class Look:
 def unfit(old: InstanceSpec, new: InstanceSpec) -> list[str]:
     """PVs of `new` that need a record which the host does not have; records are made when it starts."""
     had = {record.name: _shape(record) for record in old.records}
-    return [record.name for record in new.records if had.get(record.name) != _shape(record)]
+    wanted = [*(port.record for port in new.ports), *new.defaults.values()]
+    return [record.name for record in wanted if had.get(record.name) != _shape(record)]
 
 
 def stale(old: InstanceSpec, new: InstanceSpec) -> Iterator[str]:
