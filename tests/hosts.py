@@ -160,6 +160,14 @@ class RunningHost:
         return self.process.wait(STOP)
 
 
+def without_example(directory: Path) -> dict[str, str]:
+    """Settings that leave out the example's plugins: README's command lines install them where the tests run."""
+    directory.mkdir(parents=True, exist_ok=True)
+    site = directory / "without-example.yaml"
+    site.write_text("exclude: [host-monitor, disk-probe]\n")
+    return {"IOCMNG_CONFIG": str(site)}
+
+
 @contextmanager
 def running(
     environment: Environment,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from environments import Environment, outside
-from hosts import RunningHost, running
+from hosts import RunningHost, running, without_example
 
 from iocmng.client import Client
 from iocmng.lifecycle import JobState, Trigger
@@ -134,7 +134,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     environment = Environment(Path(sys.prefix))
     argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", "CLITEST"]
     env = {"IOCMNG_PLUGINS_CONFIG": str(home / "plugins.yaml")}
-    with running(environment, home, argv=argv, env=env) as host:
+    with running(environment, home, argv=argv, env={**env, **without_example(home)}) as host:
         token = Path(host.env["IOCMNG_STATE_DIR"], "token").read_text().strip()
         with Client(host.url, token) as client:
             yield Shell(host, client)

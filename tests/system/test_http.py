@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from environments import Environment, outside
-from hosts import RunningHost, own_world, running
+from hosts import RunningHost, own_world, running, without_example
 
 from iocmng.client import Client
 from iocmng.client.stream import Message, messages
@@ -111,7 +111,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host(home: Path) -> Iterator[RunningHost]:
     argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", PREFIX]
     env = {"IOCMNG_PLUGINS_CONFIG": str(home / "plugins.yaml")}
-    with running(Environment(Path(sys.prefix)), home, argv=argv, env=env) as started:
+    with running(
+        Environment(Path(sys.prefix)), home, argv=argv, env={**env, **without_example(home)}
+    ) as started:
         with httpx.Client(base_url=started.url, trust_env=False) as http:
             eventually(lambda: http.get("/readyz").status_code == 200)
         yield started
