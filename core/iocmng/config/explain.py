@@ -101,7 +101,8 @@ def _wrong_value(path: Path, details: list[ErrorDetails], report: Report) -> Non
     place = dotted(path) or "the file"
     choices = {detail["type"]: detail for detail in details}
     if words := _literals(details):
-        hint = names.did_you_mean(str(value), words) if isinstance(value, str) else ""
+        near = names.nearest(str(value), words) if isinstance(value, str) else ""
+        hint = f"did you mean {near!r}?" if near else ""
         listed = ", ".join(word or "''" for word in words)
         report.error(
             "bad-value", f"{place} must be one of {listed}; it is {reprlib.repr(value)}", *path, hint=hint

@@ -280,7 +280,8 @@ class HostService:
         for candidate in (name, f"{prefix}:{name}", *(f"{found}:{port}" for found in of_instance)):
             if candidate in self._specs:
                 return self._specs[candidate]
-        raise NotFound(f"this host has no PV {name!r}", hint=did_you_mean(name, self._specs))
+        near = [known for known in self._specs if any(known.startswith(f"{one}:") for one in of_instance)]
+        raise NotFound(f"this host has no PV {name!r}", hint=did_you_mean(name, near or self._specs))
 
     def put_pv(self, name: str, value: Any, actor: Actor) -> PvView:
         """Write one of this host's writable PVs as a client would."""
