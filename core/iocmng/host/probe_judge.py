@@ -12,7 +12,7 @@ from iocmng.base import DeclarativeTask
 from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
 from iocmng.ioc.check import check_records
 from iocmng.plugins.candidate import has_error
-from iocmng.plugins.classcheck import check_class, check_mode, kind_of
+from iocmng.plugins.classcheck import check_class, check_mode, check_ports, kind_of
 from iocmng.plugins.load import LoadFailed, load_class, load_object, prepare
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.runtime.parameters import RESERVED, model_of
@@ -45,6 +45,7 @@ def judge(question: Question, say: Say) -> Verdict:
     say("records")
     if not has_error(findings):
         findings.extend(_check_records(question, kind, loaded))
+        findings.extend(_check_ports(question, kind, loaded, cls))
     return Verdict(
         findings=tuple(findings),
         kind=kind,
@@ -120,6 +121,13 @@ def _check_records(question: Question, kind: Kind, loaded: LoadedConfig) -> Iter
         where = loaded.locate("arguments", directions[port], port) if port in directions else loaded.locate()
         text = f"EPICS refuses {port or 'the records'}: {complaint}"
         yield Finding(Level.ERROR, "epics", text, where, "correct or remove the field")
+
+
+def _check_ports(question: Question, kind: Kind, loaded: LoadedConfig, cls: type) -> Iterator[Finding]:
+    spec = _describe(question, kind, loaded.config) if loaded.config else None
+    if spec is not None:
+        # RUN is there in one mode only, and the site file may choose that mode.
+        yield from check_ports(cls, {port.name for port in spec.ports}, {"RUN", *spec.defaults})
 
 
 def _describe(question: Question, kind: Kind, config: PluginConfig) -> InstanceSpec | None:

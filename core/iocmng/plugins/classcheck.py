@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from iocmng.base import DeclarativeTask, JobBase, TaskBase
+from iocmng.names import did_you_mean
 from iocmng.spec import Kind, Mode
 from iocmng.wire import Finding, Level, Where
 
@@ -110,6 +113,25 @@ def check_mode(cls: type, mode: Mode) -> Iterator[Finding]:
     elif mode is Mode.TRIGGERED and not executes and cls.triggered is TaskBase.triggered:
         text = f"triggered task {name} has neither triggered() nor execute()"
         yield _error("method-missing", text, cls, hint="write 'def triggered(self):'")
+
+
+def check_ports(cls: type, ports: Collection[str], defaults: Collection[str]) -> Iterator[Finding]:
+    """Yield the ports that a class's own text reads or writes by a literal name and nothing declares."""
+    try:
+        lines, first = inspect.getsourcelines(cls)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, TypeError, SyntaxError):
+        return
+    file = str(inspect.getsourcefile(cls) or "")
+    for call in ast.walk(tree):
+        match call:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="self"), attr="get_pv" | "set_pv" as attribute),
+                args=[ast.Constant(value=str(name)), *_],
+            ) if name not in ports and name not in defaults:
+                text = f"{cls.__name__} calls {attribute}({name!r}), and no such port is declared"
+                where = Where(file, first + call.lineno - 1, call.col_offset + 1)
+                yield Finding(Level.WARNING, "undeclared-port", text, where, did_you_mean(name, ports))
 
 
 def _error(code: str, message: str, cls: type, function: object = None, *, hint: str = "") -> Finding:

@@ -147,6 +147,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "base-class": Code("the class is neither a TaskBase nor a JobBase", "derive it from one of them"),
         "abstract-method": Code("abstract methods are left", "write them"),
         "method-missing": Code("the method of the mode is missing", "write it, or change parameters.mode"),
+        "undeclared-port": Code(
+            "the code names a port that config.yaml does not declare", "correct the name, or declare it"
+        ),
         "signature": Code("a method asks for arguments that it does not get", "let it take only self"),
         "constructor": Code(
             "the constructor asks for arguments that it does not get", "work in initialize()"
