@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Mapping
 from functools import cache, cached_property
@@ -55,14 +54,6 @@ def device_factory() -> DeviceFactory:
     return factory
 
 
-def _make(devgroup: str, devtype: str, prefix: str, name: str, config: dict[str, Any] | None = None) -> Any:
-    factory = device_factory()
-    if channel_access := sys.modules.get("epics.ca"):
-        # pyepics makes a PV in the client context of its thread: a thread's own is served by nobody while it sleeps.
-        channel_access.use_initial_context()
-    return factory.create_device(devgroup=devgroup, devtype=devtype, prefix=prefix, name=name, config=config)
-
-
 class _Shared:
     """Devices of the beamline, one object of each for all tasks of the process."""
 
@@ -76,8 +67,12 @@ class _Shared:
         with self._making.setdefault(wanted, threading.Lock()):
             device = self._made.get(wanted)
             if device is None:
-                device = _make(
-                    wanted.devgroup, wanted.devtype, wanted.prefix, wanted.name, dict(wanted.config)
+                device = device_factory().create_device(
+                    devgroup=wanted.devgroup,
+                    devtype=wanted.devtype,
+                    prefix=wanted.prefix,
+                    name=wanted.name,
+                    config=dict(wanted.config),
                 )
             if device is not None:
                 self._made[wanted] = device
@@ -164,7 +159,9 @@ class DeviceAccess:
         called = name or prefix.rpartition(":")[2]
         if cache and called in self.ophyd_devices:
             return self.ophyd_devices[called]
-        device = _make(devgroup, devtype, prefix, called)
+        device = device_factory().create_device(
+            devgroup=devgroup, devtype=devtype, prefix=prefix, name=called
+        )
         if device is None:
             self._miss(called, f"{_unmade(devgroup, devtype)} at {prefix}")
         elif cache:
