@@ -120,8 +120,11 @@ def test_what_needs_a_restart_is_named_and_stays_as_it_is(site: Site) -> None:
         assert not any(change["applied"] for change in by_key.values())
         assert done["restart_required"] is True
         assert "started again" in by_key["prefix"]["remark"]
+    site.host.read("pva", "RELOAD:HOST:RESTART_REQUIRED", wanted=1)
     assert site.setting("prefix") == ("RELOAD", "site")
     assert site.setting("autosave.period") == (10.0, "site")
+    assert site.reload(SITE)["restart_required"] is False
+    site.host.read("pva", "RELOAD:HOST:RESTART_REQUIRED", wanted=0)
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,11 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class HookSpecs:
     """The hooks. An implementation names only the arguments it needs, may return None, and must not block.
 
-    Every implementation is called by itself, in the hook thread, with a deadline; one that raises or takes
-    too long is logged with its name and counted, and costs the others nothing. While such a call still runs,
-    its implementation is passed over. Built-in ones run on the caller's thread.
+    Every package has a hook thread of its own, in which its implementations are called one after the other,
+    with a deadline. One that raises or takes too long is logged with the package's name and counted, `iocmng
+    status` shows it, and the others do not notice. While a call that takes too long still runs, its hook is
+    passed over, and the package's other hooks are called in a new thread. Built-in ones run on the caller's
+    thread.
     """
 
     @hookspec
@@ -75,7 +77,8 @@ class HookSpecs:
         """Add functions to the expressions of rules and transforms.
 
         Returns:
-            Functions by name. They take and return values, and may be called from any thread.
+            Functions by name, an identifier that is neither a built-in function nor another package's. They
+            take and return values, and may be called from any thread.
 
         Called in the hook thread, once, before validation.
         """
@@ -85,19 +88,20 @@ class HookSpecs:
         """The records are served and the instances are being started.
 
         Args:
-            host: An `iocmng.runtime.control.HostControl`; its methods belong on the host's loop.
+            host: An `iocmng.runtime.control.HostControl` that may be kept, and called from any thread: there
+                each method waits for the host's loop, a coroutine's result included.
 
         Called in the hook thread; the host does not wait for it.
         """
 
     @hookspec
     def iocmng_host_stopping(self, host: Any) -> None:
-        """The host is about to stop its instances.
+        """The host is about to stop its instances, which still run.
 
         Args:
-            host: An `iocmng.runtime.control.HostControl`.
+            host: As in `iocmng_host_started`.
 
-        Called in the hook thread; the host waits for it, at most the deadline.
+        Called in the hook thread; the host waits for it, 0.9 s at most.
         """
 
     @hookspec
@@ -105,7 +109,8 @@ class HookSpecs:
         """Something happened: a change of state, a message, a put, a run, an audit entry.
 
         Args:
-            event: The event; `id` rises by one, a gap means that events were dropped because hooks are slow.
+            event: The event; `id` rises by one, a gap means that events were dropped because this package is
+                slow: at most 10,000 wait.
 
         Called in the hook thread, in order; nobody waits for it.
         """
@@ -125,9 +130,10 @@ class HookSpecs:
         """Add numbers to /metrics.
 
         Returns:
-            Values by metric name (letters, digits and underscores).
+            Values by metric name: letters, digits and underscores, not beginning with `iocmng_`. The label
+            `package` is added; a name that ends with `_total` is a counter, every other one a gauge.
 
-        Called in the hook thread, at each request of /metrics.
+        Called in the hook thread, at each request of /metrics, which waits 2 s at most.
         """
 
     @hookspec
@@ -135,7 +141,10 @@ class HookSpecs:
         """Add routes to the admin endpoint, behind the same access rules.
 
         Returns:
-            `fastapi.APIRouter` objects, mounted under /api/v1.
+            `fastapi.APIRouter` objects, mounted under /api/v1. GET needs a viewer, everything else an
+            operator, unless all routes of a router are of the classes of `iocmng.api.guard`, which say
+            themselves what they need. A path of the host, or of an earlier package, is never taken.
 
-        Called in the hook thread, once, before the endpoint opens.
+        Called in the hook thread, once, before the endpoint opens, which waits 3 s at most. Routes are served
+        on the host's loop: `async def` must not block, `def` runs in a thread of the endpoint.
         """
