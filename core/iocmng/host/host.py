@@ -16,7 +16,7 @@ from typing import Any
 
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.heartbeats import Heartbeats
-from iocmng.host.intents import Intents, starts
+from iocmng.host.intents import Intents
 from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
@@ -48,7 +48,7 @@ from iocmng.spec import InstanceSpec, Kind, RecordSpec
 from iocmng.spec.defaults import host_records
 from iocmng.values import Reading, Value
 from iocmng.version import VERSION
-from iocmng.wire import Actor, Event, EventKind, HostView
+from iocmng.wire import Actor, Event, EventKind, HostView, ReloadView
 
 _log = logging.getLogger("iocmng.host")
 BOOT = Actor(via="host")
@@ -192,6 +192,7 @@ class Host:
             if self._looking is not None and spec.kind is Kind.TASK:
                 instance.renewal.look = partial(self._looking.ask, spec.name)
                 instance.renewal.changed = partial(self.plan.changed, spec.name)
+                instance.renewal.wanted = partial(self._intents.starts, instance)
         return instance
 
     def begin(self) -> None:
@@ -216,13 +217,14 @@ class Host:
             describe_config=self.plan.describe_config,
             look_again=self._look_again,
             site_metrics=self.site.metrics,
-            reload=self.plan.reload,
+            reload=self._reload,
         )
         self.service.serving = True
         names = {
             name
-            for name, desired in wanted.items()
-            if starts(self.supervisor.get(name), desired) and (not self.plan.only or name in self.plan.only)
+            for name in wanted
+            if self._intents.starts(self.supervisor.get(name))
+            and (not self.plan.only or name in self.plan.only)
         }
         paused = {name for name, desired in wanted.items() if desired.intent is Intent.PAUSED}
         self.supervisor.start(names, paused, BOOT)
@@ -238,6 +240,12 @@ class Host:
 
     def _read(self, name: str) -> Reading:
         return self._records.record(name).read()
+
+    async def _reload(self) -> ReloadView:
+        view = await self.plan.reload()
+        if self._panel is not None:
+            self._panel.show("RESTART_REQUIRED", view.restart_required)
+        return view
 
     def _look_again(self, actor: Actor) -> Mapping[str, Any]:
         found = self.plan.look_again()

@@ -71,7 +71,6 @@ class Intents:
             instance.values[key] = ParameterValue(value=value, origin="set")
         return wanted
 
-
-def starts(instance: Instance, wanted: Desired) -> bool:
-    """Whether an instance starts at boot."""
-    return instance.enabled and wanted.intent is not Intent.STOPPED
+    def starts(self, instance: Instance) -> bool:
+        """Whether an instance starts at boot."""
+        return instance.enabled and self._desired.of(instance.name).intent is not Intent.STOPPED

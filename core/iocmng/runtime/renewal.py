@@ -53,13 +53,15 @@ def _shape(record: RecordSpec) -> tuple[Any, ...]:
 class Renewal:
     """Has one task's plugin validated again when that is due, and holds what takes its place at the next start.
 
-    On the supervising thread. A host fills `look`, which validates in the background and then calls back, and
-    `changed`, which says whether files differ from what is loaded; without them nothing is ever renewed.
+    On the supervising thread. A host fills `look`, which validates in the background and then calls back,
+    `changed`, which says whether files differ from what is loaded, and `wanted`, which says whether the task starts
+    at boot; without them nothing is ever renewed.
     """
 
     def __init__(self, task: TaskInstance) -> None:
         self.look: Callable[[Callable[[Look], None]], None] | None = None
         self.changed: Callable[[], bool] = lambda: False
+        self.wanted: Callable[[], bool] = lambda: task.enabled
         self._task = task
         self._asked: object | None = None
         self._next: InstanceSpec | None = None
@@ -70,6 +72,10 @@ class Renewal:
     def under_way(self) -> bool:
         """Whether a verb waits for the validation."""
         return self._asked is not None
+
+    def cancel(self) -> None:
+        """No verb waits any more, whatever the validation finds."""
+        self._asked = None
 
     def takes(self, verb: Trigger, actor: Actor) -> bool:
         """Whether a verb waits for a validation that begins now; any other ends the wait of one before."""

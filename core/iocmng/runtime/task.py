@@ -69,6 +69,8 @@ class TaskInstance(Instance):
         Raises:
             Refused: Not in this state.
         """
+        if verb is Trigger.STOP:
+            self.renewal.cancel()
         if self.leaving and self._apply_leaving(verb, actor):
             return
         if verb is Trigger.START and self.state in (State.RUN, State.INIT):
@@ -159,7 +161,7 @@ class TaskInstance(Instance):
         self._begin(actor)
 
     def renewed(self, actor: Actor) -> None:
-        """Validated again and found good: a restart goes on, an INVALID task comes to life unless it is disabled.
+        """Validated again and found good: a restart goes on, an INVALID task starts if it would at boot.
 
         Raises:
             Refused: Too many of its threads hang.
@@ -167,7 +169,7 @@ class TaskInstance(Instance):
         self._restarts.reset()
         if self.state is State.INVALID:
             self.forget_error()
-        if self.state is State.INVALID and not self.enabled:
+        if self.state is State.INVALID and not self.renewal.wanted():
             self._enter(State.END, "valid again", actor)
         else:
             self._start_over(actor)
