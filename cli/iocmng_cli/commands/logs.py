@@ -64,7 +64,8 @@ def logs(
         Level, typer.Option(case_sensitive=False, metavar="LEVEL", help="Least level.")
     ] = Level.DEBUG,
     limit: Annotated[
-        int, typer.Option(min=1, metavar="LINES", help="So many of the latest lines at most.")
+        int,
+        typer.Option("--limit", "-n", min=1, metavar="LINES", help="So many of the latest lines at most."),
     ] = 1000,
     offline: Annotated[
         bool, typer.Option("--offline", help="Read the files in the state directory, without a host.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from iocmng.client.token import DEFAULT_URL
 from iocmng.spec import InstanceSpec
 from iocmng.wire import HostView, InstanceView
 
@@ -31,5 +32,6 @@ def summary(host: HostView, instances: Sequence[tuple[InstanceView, InstanceSpec
         lines.append("  no plugins: pip install one, or make one with: iocmng new DIR")
     lines += [f"! {problem}" for problem in host.problems]
     lines.append(f"CA port {host.ca_port}, PVA port {host.pva_port}, state in {host.state_dir}")
-    lines.append(f"{host.url}  (iocmng list; Ctrl-C stops)")
+    option = "" if host.url == DEFAULT_URL else f" --url {host.url}"
+    lines.append(f"{host.url}  (iocmng list{option}; Ctrl-C stops)")
     return "\n".join(lines)

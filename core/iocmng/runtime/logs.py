@@ -91,7 +91,7 @@ class LogBook:
 
     def add(self, name: str, line: LogLine) -> None:
         """Add a line to the log of `name` ("HOST": the host's). Any thread; never waits for a disk."""
-        line = LogLine(line.time, line.level, line.source, _printable(line.text))
+        line = LogLine(line.time, line.level, line.source, _printable(line.text.rstrip("\n")))
         with self._lock:
             recent = self._kept.get(name)
             if recent is None:
