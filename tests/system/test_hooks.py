@@ -354,8 +354,8 @@ def test_routes_are_served_behind_the_rules_and_hide_nothing(host: RunningHost, 
     told_of(
         client,
         "iocmng_admin_routes: gave a str, not a fastapi.APIRouter",
-        "iocmng_admin_routes: GET /api/v1/host is not served",
-        "iocmng_admin_routes: GET /api/v1/plugins/{name} is not served",
+        "iocmng_admin_routes: GET /api/v1/host is hidden by an earlier route",
+        "iocmng_admin_routes: GET /api/v1/plugins/{name} is hidden by an earlier route",
     )
 
     document = httpx.get(f"{host.url}/openapi.json", timeout=DEADLINE).json()

@@ -79,7 +79,7 @@ class Additions:
         for path, operations in list(added.document.get("paths", {}).items()):
             self._roles(added, operations)
             if hidden := _overlap(path, operations, earlier):
-                self._refused(package, f"{hidden} {path} is not served: that path is taken")
+                self._refused(package, f"{hidden} {path} is hidden by an earlier route")
                 del added.document["paths"][path]
         self._added.append(added)
 
