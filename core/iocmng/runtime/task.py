@@ -180,7 +180,8 @@ class TaskInstance(Instance):
             if self.state is not State.ERROR:
                 self._enter(State.ERROR, reason, actor)
             raise Refused(
-                f"{self.name}: not started, {reason}", hint="isolation: process lets a hang be killed"
+                f"{self.name}: not started, {reason}",
+                hint="end what they wait for, or restart the host: a thread cannot be ended from outside",
             )
         self.renewal.take_over()
         self._pause_wanted = False
