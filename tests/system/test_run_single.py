@@ -46,6 +46,8 @@ class MyMonitor(TaskBase):
             raise ValueError("told to fail")
         self.pvs["VALUE"].set(scaled(self.get_pv("SETPOINT"), self.gain))
         self.set_pv("NOBODY", 1)
+        self.set_pv("STATUS", 4)
+        assert self.get_pv("NOBODY") is None
         self.set_pv("CLIENTS", ",".join(sorted({"p4p", "epics", "fastapi"} & set(sys.modules))))
 
     def cleanup(self):
@@ -179,7 +181,11 @@ def test_a_directory_of_2_x_is_served_over_ca_and_pva(plugin: Path, tmp_path: Pa
         assert running.stop() == 0
         assert "gain is 4.0" in running.output
         assert "cleaned up" in running.output
-        assert running.output.count("no port 'NOBODY'") == 1
+        assert running.output.count("write to NOBODY ignored: MyMonitor has no port 'NOBODY'; known: ") == 1
+        assert (
+            running.output.count("write to STATUS ignored: STATUS of MyMonitor belongs to the supervision")
+            == 1
+        )
         assert "comment_of_2x" in running.output
         assert "Traceback" not in running.output
 

@@ -217,8 +217,10 @@ def test_a_task_of_2_x_runs_as_it_is() -> None:
 
 
 class EarlierJob(iocmng.JobBase):
-    def __init__(self, name: str, parameters: Any = None, **kwargs: Any) -> None:
-        super().__init__(name, parameters=parameters, **kwargs)
+    def __init__(
+        self, name: str, parameters: Any = None, pv_definitions: Any = None, beamline_config: Any = None
+    ) -> None:
+        super().__init__(name, parameters, pv_definitions, beamline_config)
         self.factor = self.parameters["gain"]
 
     def initialize(self) -> None:

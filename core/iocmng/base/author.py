@@ -42,7 +42,9 @@ class Author(DeviceAccess, Generic[C]):
 
     _context: C | None = None
 
-    def __init__(self, name: str = "", parameters: Mapping[str, Any] | None = None, **earlier: Any) -> None:
+    def __init__(
+        self, name: str = "", parameters: Mapping[str, Any] | None = None, *earlier: Any, **others: Any
+    ) -> None:
         """Take, and leave to the runtime, what iocmng 2.x handed to a constructor."""
 
     @property

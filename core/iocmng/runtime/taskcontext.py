@@ -69,17 +69,22 @@ class PortAccess:
             self._run.outputs.write(self._run, name, value, severity, timestamp)
         elif name == "MESSAGE":
             self.message(str(value))
-        elif name in self._spec.defaults:
-            raise KeyError(
-                f"{name} of {self._spec.name} belongs to the supervision; set_message and set_status tell it"
-            )
         elif self._spec.plugin.origin == "directory":
             if name not in self._ignored:
                 self._ignored.add(name)
-                names = [port.name for port in self._spec.ports]
-                self._logger.warning("no port %r, write ignored; %s", name, did_you_mean(name, names))
+                self._logger.warning("write to %s ignored: %s", name, self._refusal(name))
+        elif name in self._spec.defaults:
+            raise KeyError(self._refusal(name))
         else:
             self._run.outputs.port(name)
+
+    def _refusal(self, name: str) -> str:
+        if name in self._spec.defaults:
+            return (
+                f"{name} of {self._spec.name} belongs to the supervision; set_message and set_status tell it"
+            )
+        hint = did_you_mean(name, [port.name for port in self._spec.ports]) or "it declares none"
+        return f"{self._spec.name} has no port {name!r}; {hint}"
 
     def message(self, text: str) -> None:
         """Show a text in MESSAGE."""
