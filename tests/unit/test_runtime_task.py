@@ -368,7 +368,7 @@ def test_a_thread_that_does_not_leave_is_given_up_and_the_third_one_refused() ->
             assert "gave up a thread" in task.last_error
             if len(task.task.abandoned.where()) < 2:
                 task.act("start")
-        with pytest.raises(Refused, match="isolation: process"):
+        with pytest.raises(Refused, match="restart the host"):
             task.act("start")
         assert task.status == "ERROR"
         assert cleaned == []
