@@ -17,11 +17,11 @@ from typing import Any
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents
+from iocmng.host.loading import RecordLoader
 from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
 from iocmng.host.pump import Pump
-from iocmng.host.restored import with_values
 from iocmng.host.service import HostService
 from iocmng.host.site_hooks import SiteHooks
 from iocmng.ioc import SoftIoc
@@ -44,7 +44,7 @@ from iocmng.runtime.runs import MemoryRuns
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import Beat, Watchdog
-from iocmng.spec import InstanceSpec, Kind, RecordSpec
+from iocmng.spec import Kind, RecordSpec
 from iocmng.spec.defaults import host_records
 from iocmng.values import Reading, Value
 from iocmng.version import VERSION
@@ -112,13 +112,13 @@ class Host:
         )
         self._panel: HostPanel | None = None
         self._watchdog: Watchdog | None = None
-        self._made: list[tuple[Candidate, InstanceSpec]] = []
+        self._made: list[Candidate] = []
         self._counting = False
         self._beat_found: Beat | None = None
         self.service: HostService | None = None
 
     def make_records(self) -> None:
-        """Load the records of the host and of every instance; one whose records EPICS refuses is not served.
+        """Load the records of the host and of every instance; one whose records EPICS refuses is INVALID.
 
         Raises:
             BootFailed: Those of the host itself are refused.
@@ -127,26 +127,14 @@ class Host:
             self._records.load(self._host_records.values(), source="HOST")
         except IocmngError as error:
             raise BootFailed(f"the host's own records: {error.detail}", hint=error.hint) from error
-        for candidate in self.plan.candidates:
-            try:
-                self._load(candidate)
-            except IocmngError as error:
-                self._complain(f"{candidate.spec.name}: {error}")
+        loader = RecordLoader(
+            self._records, self.supervisor.listen, self._autosave, self._complain, self.plan.prefix
+        )
+        self._made = [loader.load(candidate) for candidate in self.plan.candidates]
         self._panel = HostPanel(
             {name: self._records.record(spec.name) for name, spec in self._host_records.items()},
             self._started,
         )
-
-    def _load(self, candidate: Candidate) -> None:
-        spec = candidate.spec
-        if self._autosave is not None:
-            restored = self._autosave.restore(spec.name, spec.records)
-            for problem in restored.problems:
-                self._complain(problem)
-            if restored.values:
-                spec = with_values(spec, restored.values)
-        self._records.load(spec.records, source=spec.name)
-        self._made.append((candidate, spec))
 
     def _complain(self, problem: str) -> None:
         _log.error("%s", problem)
@@ -162,8 +150,8 @@ class Host:
         self.ca_port, self.pva_port = endpoints.ca_port, endpoints.pva_port
         for note in endpoints.notes:
             self._complain(note)
-        for candidate, spec in self._made:
-            self.supervisor.add(self._instance(candidate, spec))
+        for candidate in self._made:
+            self.supervisor.add(self._instance(candidate))
         probe = next(iter(self._host_records.values()), None) or self._first_readonly()
         if probe is not None and self.plan.pva:
             check_served(probe.name, probe.name, self.ca_port, self.pva_port)
@@ -172,10 +160,11 @@ class Host:
 
     def _first_readonly(self) -> RecordSpec | None:
         return next(
-            (record for _, spec in self._made for record in spec.records if not record.writable), None
+            (record for made in self._made for record in made.spec.records if not record.writable), None
         )
 
-    def _instance(self, candidate: Candidate, spec: InstanceSpec) -> Instance:
+    def _instance(self, candidate: Candidate) -> Instance:
+        spec = candidate.spec
         instance: Instance
 
         def load() -> type:
@@ -375,7 +364,7 @@ class Host:
             python=platform.python_version(),
             ca_port=self.ca_port,
             pva_port=self.pva_port,
-            records=len(self._host_records) + sum(len(spec.records) for _, spec in self._made),
+            records=len(self._host_records) + sum(len(made.spec.records) for made in self._made),
             state_dir=str(self.plan.state_dir),
             message=self.plan.safe_mode,
             default_prefix=self.plan.default_prefix,

@@ -119,6 +119,10 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "something that the plugin requires is not installed", "install it with pip"
         ),
         "syntax-error": Code("a module is no valid Python", "look at line and column"),
+        "records-refused": Code(
+            "EPICS refused the records when the host loaded them",
+            "read its complaint; a group of `access` that the site does not define is one cause",
+        ),
         # the plugin's code
         "import-failed": Code(
             "importing the module raises", "look at the line; do not touch devices at import"

@@ -12,8 +12,7 @@ from iocmng.plugins.candidate import Candidate, has_error, worst_first
 from iocmng.plugins.draft import Draft
 from iocmng.plugins.hooks import Hooks
 from iocmng.settings.settings import Settings
-from iocmng.spec import InstanceSpec
-from iocmng.spec.build import describe_invalid
+from iocmng.spec.build import reduced
 from iocmng.wire import Finding, Level
 
 
@@ -69,17 +68,5 @@ def ask(candidates: Iterable[Candidate], settings: Settings, hooks: Hooks) -> It
             continue
         findings = worst_first((*candidate.findings, *more))
         refused = candidate.valid and has_error(more)
-        spec = _reduced(candidate.spec, settings) if refused else candidate.spec
+        spec = reduced(candidate.spec, settings.prefix) if refused else candidate.spec
         yield replace(candidate, spec=spec, valid=candidate.valid and not refused, findings=findings)
-
-
-def _reduced(spec: InstanceSpec, settings: Settings) -> InstanceSpec:
-    return describe_invalid(
-        spec.plugin,
-        name=spec.name,
-        host_prefix=settings.prefix,
-        kind=spec.kind,
-        prefix=spec.prefix,
-        description=spec.description,
-        enabled=spec.enabled,
-    )

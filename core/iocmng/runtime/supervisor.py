@@ -14,6 +14,7 @@ from iocmng.runtime.job import JobInstance
 from iocmng.runtime.ports import Put
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.task import TaskInstance
+from iocmng.spec import RecordSpec
 from iocmng.wire import Actor, EventKind
 
 _log = logging.getLogger("iocmng.supervisor")
@@ -39,8 +40,14 @@ class Supervisor:
     def __len__(self) -> int:
         return len(self._instances)
 
+    def listen(self, records: Iterable[RecordSpec]) -> None:
+        """Hear clients of loaded records; before they are served, so that no put is lost."""
+        for record in records:
+            if record.writable:
+                self.env.records.on_put(record.name, self.on_put)
+
     def add(self, instance: Instance) -> None:
-        """Take an instance in and hear its clients."""
+        """Take an instance in."""
         self._instances[instance.name] = instance
         self._ordered = ()
         instance.changed = self._on_change
@@ -50,7 +57,6 @@ class Supervisor:
         for record in instance.spec.records:
             if record.writable:
                 self._puts[record.name] = (instance, record.port)
-                self.env.records.on_put(record.name, self.on_put)
 
     def ordered(self) -> Sequence[Instance]:
         """Instances by start order and name. Any thread."""

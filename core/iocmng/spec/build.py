@@ -183,6 +183,19 @@ def describe_invalid(
     )
 
 
+def reduced(spec: InstanceSpec, host_prefix: str) -> InstanceSpec:
+    """What an instance still shows after it has been refused."""
+    return describe_invalid(
+        spec.plugin,
+        name=spec.name,
+        host_prefix=host_prefix,
+        kind=spec.kind,
+        prefix=spec.prefix,
+        description=spec.description,
+        enabled=spec.enabled,
+    )
+
+
 def _plan(config: PluginConfig) -> _Plan:
     with _lock:
         kept = _plans.get(id(config))

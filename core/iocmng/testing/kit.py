@@ -53,8 +53,10 @@ class Bench:
         )
         for each in (spec, *others):
             self.records.load(each.records, source=each.name)
-        self.records.start()
         self.supervisor = Supervisor(self.environment)
+        for each in (spec, *others):
+            self.supervisor.listen(each.records)
+        self.records.start()
         self._watchdog = Watchdog(
             self.clock, self._agenda, self.supervisor.ordered, self.supervisor.check_progress, self._beat
         )
