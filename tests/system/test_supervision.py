@@ -376,6 +376,9 @@ def test_a_call_that_holds_python_is_noticed_by_epics(host: Started) -> None:
             "ALIVE is good again",
         )
     host.reaches("failing", "RUN")
+    # Its stall_after is a second: it must not be blamed for what another did to all.
+    changes = [one for one in host.client.show("hanging").history if one.time > began]
+    assert changes == []
 
 
 def test_a_stall_can_end_the_host_with_75_and_its_reason(tmp_path: Path) -> None:

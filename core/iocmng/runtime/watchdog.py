@@ -81,23 +81,29 @@ class Watchdog:
             if late > PERIOD:
                 due += late
             self._find_hog()
-            self.tick()
+            self.tick(late)
 
-    def tick(self) -> None:
-        """One round."""
+    def tick(self, late: float = 0.0) -> None:
+        """One round.
+
+        Args:
+            late: Seconds by which it comes late. What held the watchdog up (a suspended machine, a C call that
+                keeps all of Python waiting) held the tasks up as well: it is no stall of theirs.
+        """
         now = self._clock.monotonic()
-        self._agenda.post(lambda: self._answer(now))
+        fair = now - max(late, 0.0)
+        self._agenda.post(lambda: self._answer(now, fair))
         for instance in self._instances():
             instance.tick()
-            if isinstance(instance, TaskInstance) and instance.progressing(now):
+            if isinstance(instance, TaskInstance) and instance.progressing(fair):
                 instance.panel.beat()
         alive = now - self._answered <= SUPERVISION_LIMIT
         self._on_beat(Beat(now, alive, max(self._lateness, default=0.0), self._hog))
 
-    def _answer(self, asked: float) -> None:
+    def _answer(self, asked: float, fair: float) -> None:
         """On the supervising thread: it lives, and looks for stalls."""
         self._answered = asked
-        self._check(asked)
+        self._check(fair)
 
     def _find_hog(self) -> None:
         """Name the Python thread that used more than 80 % of a core since the last look, when waking comes late."""
