@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 HERE = Path(__file__).resolve().parent
@@ -44,6 +45,12 @@ def program() -> list[str]:
     """The command `iocmng` of this environment; where it is not installed but on the path, its module."""
     script = Path(sys.executable).parent / "iocmng"
     return [str(script)] if script.exists() else [sys.executable, "-m", "iocmng_cli"]
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that a process and the children it has waited for have used."""
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def free_ports(count: int) -> list[int]:
@@ -104,6 +111,7 @@ class HostProcess:
             yaml.safe_dump({"prefix": f"BENCH:{name.upper()}", "admin": {"port": self.port}, **site})
         )
         self.process: subprocess.Popen[bytes] | None = None
+        self.cpu_to_ready = 0.0
 
     def start(self, *, instances: int) -> float:
         """Start, wait until so many instances run, and return the seconds from exec to ready."""
@@ -120,6 +128,7 @@ class HostProcess:
                 raise RuntimeError(f"host not ready after {time.monotonic() - begun:.0f} s:\n{text}")
             time.sleep(0.05)
         taken = time.monotonic() - begun
+        self.cpu_to_ready = cpu_seconds(self.process.pid)
         limit = time.monotonic() + COUNT_LIMIT
         while (running := self.get("/api/v1/host")["running"]) != instances and time.monotonic() < limit:
             time.sleep(0.05)

@@ -1,6 +1,6 @@
 """Run every benchmark and put the figures into docs/performance.md.
 
-Run `python benchmarks/run_all.py [--only NAME]… [--print]`; it takes about 20 minutes.
+Run `python benchmarks/run_all.py [--only NAME]… [--print]`; it takes about 15 minutes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from table import machine, markdown, show
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-RUNS = {"publish": 5, "expressions": 7, "cli_list": 20, "start": 5, "idle": 3, "lateness": 3}
+RUNS = {"publish": 3, "expressions": 7, "cli_list": 12, "start": 3, "idle": 3, "lateness": 3}
 
 
 def section(name: str, text: str) -> str:

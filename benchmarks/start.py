@@ -8,14 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from hosts import HERE, HostProcess, epics_environment, free_ports, instances, workplace
+from hosts import HERE, HostProcess, cpu_seconds, epics_environment, free_ports, instances, workplace
 from table import Row, sample, show
 
 COUNT = 1000
 
 
-def bare_start(place: Path, records: int) -> float:
-    """Seconds from exec to serving of a bare softioc with so many records."""
+def bare_start(place: Path, records: int) -> tuple[float, float]:
+    """Seconds from exec to serving of a bare softioc with so many records, and its CPU seconds until then."""
     ca, pva, broadcast = free_ports(3)
     begun = time.monotonic()
     process = subprocess.Popen(
@@ -32,9 +32,10 @@ def bare_start(place: Path, records: int) -> float:
             if line == b"serving\n":
                 break
         taken = time.monotonic() - begun
+        cpu = cpu_seconds(process.pid)
         process.stdin.close()
         process.wait(30)
-    return taken
+    return taken, cpu
 
 
 def rows(runs: int) -> list[Row]:
@@ -42,7 +43,7 @@ def rows(runs: int) -> list[Row]:
     with workplace() as place:
         listed = instances("bench-cycle", COUNT)
         site = {"only_listed": True, "instances": listed}
-        first, cached, bare, stops = [], [], [], []
+        first, cached, cpu, bare, stops = [], [], [], [], []
         for number in range(runs):
             fresh = HostProcess(place, f"fresh{number}", site)
             first.append(fresh.start(instances=COUNT))
@@ -50,6 +51,7 @@ def rows(runs: int) -> list[Row]:
         host = HostProcess(place, "fresh0", site)
         for _ in range(runs):
             cached.append(host.start(instances=COUNT))
+            cpu.append(host.cpu_to_ready)
             records = host.get("/api/v1/host")["records"]
             stops.append(host.stop())
             bare.append(bare_start(place, records))
@@ -58,10 +60,13 @@ def rows(runs: int) -> list[Row]:
         bare_empty = [bare_start(place, 10) for _ in range(runs)]
     what = f"start to ready, {COUNT:,} instances ({records:,} records)"
     against = f"bare softioc, {records:,} records"
+    walls, bare_cpu = (sample(column, "s") for column in zip(*bare, strict=True))
+    bare_walls = sample((wall for wall, _ in bare_empty), "s")
     return [
-        Row(f"{what}, validation cached", sample(cached, "s"), against, sample(bare, "s"), 3.0),
-        Row(f"{what}, first after an install", sample(first, "s"), against, sample(bare, "s")),
-        Row("start to ready without instances", sample(empty, "s"), "bare softioc", sample(bare_empty, "s")),
+        Row(f"{what}, validation cached", sample(cached, "s"), against, walls, 3.0),
+        Row("of that, CPU", sample(cpu, "s"), against, bare_cpu),
+        Row(f"{what}, first after an install", sample(first, "s"), against, walls),
+        Row("start to ready without instances", sample(empty, "s"), "bare softioc", bare_walls),
         Row(f"stop with {COUNT:,} instances", sample(stops, "s")),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iocmng.runtime.clock import LockWakeup
-from iocmng.runtime.files import parse_object, read_state, write_atomic
+from iocmng.runtime.files import Found, parse_object, read_state, write_atomic
 from iocmng.runtime.ports import Clock
 from iocmng.spec import RecordSpec
 from iocmng.spec.convert import convert
@@ -75,7 +76,9 @@ class Autosave:
         Values that no longer fit their record (type, limits, labels, length) are left out and named. Values
         of PVs that are not among `records` stay in the file.
         """
-        found = read_state(self._path(instance), _parse, now=self._clock.time())
+        # Most instances have no file: asking costs a tenth of failing to open it, and a host asks for a thousand.
+        there = os.path.exists(f"{self._directory}/{instance}.json")
+        found = read_state(self._path(instance), _parse, now=self._clock.time()) if there else Found()
         problems = [f"autosave of {instance}: {found.problem}"] if found.problem else []
         saved = found.value or {}
         with self._lock:
