@@ -6,8 +6,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from hosts import own_world
 from support.started import Started, ended, started, until, write_plugins
+
+from iocmng.errors import IocmngError
 
 PREFIX = "CRASH"
 KILLING = """
@@ -38,6 +41,18 @@ class Plugin(TaskBase):
 
     def execute(self):
         pass
+"""
+ONCE = """
+import ctypes, os
+from iocmng import JobBase
+
+class Plugin(JobBase):
+    def initialize(self):
+        if "job" in os.listdir(os.environ["TRAPS"]):
+            ctypes.string_at(0)
+
+    def execute(self):
+        return 7
 """
 GOOD = """
 from iocmng import TaskBase
@@ -108,6 +123,28 @@ def test_who_ends_the_host_later_is_named_and_runs_again(tmp_path: Path) -> None
         assert "the run of later" in problem
         assert "Segmentation fault" in problem
         assert "later.py" in (host.state_dir / "crash-last.txt").read_text()
+
+
+def test_a_blamed_job_comes_back_with_the_next_start_after_a_reset(tmp_path: Path) -> None:
+    traps = tmp_path / "traps"
+    traps.mkdir()
+    (traps / "job").touch()
+    world = {**own_world(tmp_path), **write_plugins(tmp_path, {"once": (ONCE, "{}")}), "TRAPS": str(traps)}
+    with started(tmp_path, PREFIX, env=world) as host:
+        with pytest.raises(IocmngError):
+            host.client.jobs["once"].start().wait(30)
+        assert host.host.process.wait(20) == -signal.SIGSEGV
+    (traps / "job").unlink()
+    with started(tmp_path, PREFIX, env=world) as host:
+        assert host.view("once").state == "INVALID"
+        done = host.iocmng("reset", "once")
+        assert done.returncode != 0
+        assert "start the host again to serve its new PVs" in done.stdout + done.stderr
+        assert host.host.stop() == 0
+    with started(tmp_path, PREFIX, env=world) as host:
+        run = host.client.jobs["once"].start()
+        run.wait(30)
+        assert host.view("once").state == "SUCCESS"
 
 
 def test_nobody_is_blamed_for_a_start_that_a_stop_cut_short(tmp_path: Path) -> None:

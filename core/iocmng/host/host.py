@@ -178,7 +178,7 @@ class Host:
             instance = TaskInstance(
                 spec, self._environment, load=load, findings=candidate.findings, valid=candidate.valid
             )
-            if self._looking is not None and spec.kind is Kind.TASK:
+            if self._looking is not None:
                 instance.renewal.look = partial(self._looking.ask, spec.name)
                 instance.renewal.changed = partial(self.plan.changed, spec.name)
                 instance.renewal.wanted = partial(self._intents.starts, instance)
