@@ -87,6 +87,8 @@ SPECS = [
     *(_spec(f"C:RUN:{name}", B, "bo", writable=True, value=False, completes=True)
       for name in ("ONE", "QUEUE", "PLAIN", "ZERO", "SEEN")),
     _spec("C:TRACE", E, "mbbo", writable=True, value=0),
+    _spec("C:FINITE", F, "ao", writable=True, value=3.5),
+    _spec("C:FINITE:LIMITED", F, "ao", writable=True, value=3.5, fields=(("DRVL", "0"), ("DRVH", "10"))),
     _spec("C:ORDER", N, "longout", writable=True, value=0),
 ]  # fmt: skip
 
@@ -329,6 +331,26 @@ def test_a_value_without_label_is_refused_and_changes_nothing(bench: Bench) -> N
     _put(bench, "C:ILLEGAL", 2)
     until(lambda: bench.heard("C:ILLEGAL"), "the handler")
     assert [each.value for each in bench.heard("C:ILLEGAL")] == [2]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_input_keeps_its_value_when_a_client_puts_what_is_no_number(bench: Bench, value: float) -> None:
+    name = "C:FINITE"
+    before = len(bench.heard(name))
+    _put(bench, name, 4.5)
+    _put(bench, name, value)
+    until(lambda: bench.get(name)[:2] == (4.5, Severity.NO_ALARM), "the last value, without alarm")
+    _put(bench, name, 4.5)
+    _put(bench, name, 5.5)
+    until(lambda: len(bench.heard(name)) >= before + 3, "the handler")
+    assert [each.value for each in bench.heard(name)[before:]] == [4.5, 4.5, 5.5]
+
+
+def test_limits_hold_what_is_no_number(bench: Bench) -> None:
+    name = "C:FINITE:LIMITED"
+    _put(bench, name, math.inf)
+    _put(bench, name, math.nan)
+    until(lambda: bench.get(name)[:2] == (10.0, Severity.NO_ALARM), "the highest value, without alarm")
 
 
 def test_publish_and_assign_are_for_one_kind_each(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import stat
@@ -216,6 +217,10 @@ def test_own_pvs_are_written_as_a_client_would(client: Client) -> None:
         client.put_pv("counter:N", 1)
     with pytest.raises(BadInput):
         client.put_pv("counter:LIMIT", [1, 2])
+    for value, said in ((math.nan, "nan"), (math.inf, "inf"), (-math.inf, "-inf")):
+        with pytest.raises(BadInput, match=f"{PREFIX}:COUNTER:LIMIT takes no {said}"):
+            client.put_pv("counter:LIMIT", value)
+    assert client.pv("counter:LIMIT").value == 100.0
     names = {pv.name for pv in client.pvs(f"{PREFIX}:COUNTER:*")}
     assert {f"{PREFIX}:COUNTER:{port}" for port in ("LIMIT", "N", "RATIO", "STATUS", "MESSAGE")} <= names
     monitored = client.monitor_pvs(["counter:N"], period=0.05)

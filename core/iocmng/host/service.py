@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -292,7 +293,7 @@ class HostService:
                 hint="only inputs and the default PVs for operators can be written",
             )
         try:
-            fitting = _clamped(spec, convert(spec, value))
+            fitting = _clamped(spec, _finite(spec, convert(spec, value)))
         except (TypeError, ValueError) as error:
             raise BadInput(str(error), code="value") from error
         self._records.record(spec.name).assign(fitting)
@@ -323,6 +324,13 @@ def _settled(instance: Instance) -> bool:
     return not (
         isinstance(instance, JobInstance) and instance.current is not None and instance.current.leaving
     )
+
+
+def _finite(spec: RecordSpec, value: Value) -> Value:
+    """The value, refused as the record refuses it of a client when it is NaN or infinite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{spec.name} takes no {value}: an input's value has to be a finite number")
+    return value
 
 
 def _clamped(spec: RecordSpec, value: Value) -> Value:

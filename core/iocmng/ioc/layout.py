@@ -24,6 +24,7 @@ TIME = struct.Struct("=II")
 USHORT = struct.Struct("=H")
 ULONG = struct.Struct("=I")
 POINTER = struct.Struct("=Q")
+DOUBLE = struct.Struct("=d")
 ALARM = struct.Struct(f"=HH{STRING_SIZE}s")
 
 STRING = int(fields.DBF_STRING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,7 +13,7 @@ from softioc.imports import signal_processing_complete as _complete_later
 
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
-from iocmng.ioc.layout import POINTER, ULONG, USHORT, memory_of
+from iocmng.ioc.layout import DOUBLE, POINTER, ULONG, USHORT, memory_of
 from iocmng.ioc.publish import ServedRecord
 from iocmng.ioc.readable import value_text
 from iocmng.spec import RecordSpec
@@ -33,7 +34,16 @@ _assigning: set[int] = set()
 class WritableRecord(ServedRecord):
     """A record that clients write; its device support runs under the record's lock and only notes the put."""
 
-    __slots__ = ("_accepted", "_capsule", "_deliver", "_run", "record_address")
+    __slots__ = (
+        "_accepted",
+        "_capsule",
+        "_deliver",
+        "_echo_of",
+        "_echoes",
+        "_last_finite",
+        "_run",
+        "record_address",
+    )
 
     def __init__(self, spec: RecordSpec, is_served: Callable[[], bool], deliver: Delivery) -> None:
         super().__init__(spec, is_served)
@@ -42,6 +52,8 @@ class WritableRecord(ServedRecord):
         self._deliver = deliver
         self._run: object | None = None
         self._accepted = 0
+        self._last_finite = 0.0
+        self._echoes, self._echo_of = 0, 0.0
         self.record_address = 0
 
     def locate(self) -> int:
@@ -50,6 +62,8 @@ class WritableRecord(ServedRecord):
         self.record_address = self.memory_address
         if self.spec.type in (PortType.ENUM, PortType.BOOL):
             (self._accepted,) = USHORT.unpack_from(self._memory, self._layout.value)
+        elif self.spec.type is PortType.FLOAT:
+            self._accepts_number()
         if self.spec.completes:
             self._capsule = create_callback_capsule()
         _by_address[self.record_address] = self
@@ -103,9 +117,16 @@ class WritableRecord(ServedRecord):
             return _ACCEPTED
         if self.spec.type in (PortType.ENUM, PortType.BOOL) and not self._accepts():
             return _REFUSED
+        finite = self.spec.type is not PortType.FLOAT or self._accepts_number()
         if threading.get_ident() in _assigning:
+            self._echo_of = self._last_finite
             return _ACCEPTED
+        if not finite:
+            self._return_to_last_finite()
+            return _REFUSED
         value = self._value()
+        if self._echoes and self._is_echo(value):
+            return _ACCEPTED
         if not (self.spec.completes and value):
             self._deliver(self, value, _nothing)
             return _ACCEPTED
@@ -126,6 +147,27 @@ class WritableRecord(ServedRecord):
             USHORT.pack_into(self._memory, self._layout.value, self._accepted)
             return False
         self._accepted = index
+        return True
+
+    def _accepts_number(self) -> bool:
+        (value,) = DOUBLE.unpack_from(self._memory, self._layout.value)
+        if not math.isfinite(value):
+            return False
+        self._last_finite = value
+        return True
+
+    def _return_to_last_finite(self) -> None:
+        """Undo a put of NaN or infinity; EPICS has raised the alarm already, and clears it in a second round."""
+        DOUBLE.pack_into(self._memory, self._layout.value, self._last_finite)
+        self._echoes, self._echo_of = self._echoes + 1, self._last_finite
+        self._memory[self._layout.process_again] = 1
+
+    def _is_echo(self, value: Value) -> bool:
+        """Whether this is such a second round, not a put; it finds what the last put before it left."""
+        if value != self._echo_of:
+            self._echo_of = cast(float, value)
+            return False
+        self._echoes -= 1
         return True
 
     def _complete(self, run: object) -> None:

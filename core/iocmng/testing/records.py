@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -246,6 +247,8 @@ class FakeRecords:
             wanted = clamped(record.spec, convert(record.spec, value))
         except (TypeError, ValueError) as error:
             raise PutRefused(str(error)) from error
+        if isinstance(wanted, float) and not math.isfinite(wanted):
+            raise PutRefused(f"{name}: {wanted} is not a finite number")
         actor = Actor(user, host, "pv")
         completion = Completion()
         with self._lock:
