@@ -190,6 +190,7 @@ def test_show_has_parameters_pvs_and_history(shell: Shell, counter: str) -> None
         "CLITEST:COUNTER:N",
     ]
     assert any(step["after"] == "RUN" for step in detail["history"])
+    assert Path(detail["config"]).parent == Path(shell.host.env["IOCMNG_PLUGINS_CONFIG"]).parent / counter
     text, _ = shell("show", counter)
     for needed in ("CLITEST:COUNTER:N", " mA", "INIT → RUN"):
         assert needed in text

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from iocmng.plugins.directory import FOLDER, prune, stage
 from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.isolation import PACKAGE, distribution_name, finder, package_name
-from iocmng.plugins.load import load_class, prepare
+from iocmng.plugins.load import LoadFailed, load_class, prepare
 from iocmng.settings.directories import PluginDirectory
 from iocmng.settings.instances import InstanceSettings
 from iocmng.wire import Level
@@ -30,6 +31,11 @@ class {name}({base}):
 def unload() -> Iterator[None]:
     yield
     finder.roots.clear()
+    finder.folders.clear()
+    forget()
+
+
+def forget() -> None:
     for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
         del sys.modules[name]
 
@@ -185,6 +191,46 @@ def test_a_syntax_error_has_a_place_and_nothing_runs(places: Places) -> None:
     (finding,) = places.stage("wrong").findings
     assert finding.code == "syntax-error"
     assert (finding.where.file, finding.where.line) == (str(places.tmp / "wrong/plugin.py"), 2)
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["compiled", "cached"])
+def test_places_in_the_code_are_in_the_authors_files(places: Places, cached: bool) -> None:
+    code = "import lib\ndef fail():\n    return [lib.deep(n) for n in (1,)]\n"
+    code += TASK.format(name="Tank", base="TaskBase").replace("pass", "fail()")
+    lib = "def deep(n):\n    class Inner:\n        value = n / 0\n"
+    places.write("tank", plugin_py=code, lib_py=lib, config_yaml="{}")
+    if cached:
+        places.load("tank")
+        forget()
+    cls = places.load("tank")
+    with pytest.raises(ZeroDivisionError) as failure:
+        cls.execute(None)  # type: ignore[attr-defined]
+    frames = traceback.extract_tb(failure.value.__traceback__)[1:]
+    own, beside = str(places.tmp / "tank/plugin.py"), str(places.tmp / "tank/lib.py")
+    assert {frame.filename for frame in frames} == {own, beside}
+    assert (frames[-1].filename, frames[-1].lineno, frames[-1].line) == (beside, 3, "value = n / 0")
+    assert Path(sys.modules[cls.__module__].__file__ or "").is_relative_to(places.state)
+
+
+def test_a_failing_import_is_placed_in_the_authors_file(places: Places) -> None:
+    task = TASK.format(name="Tank", base="TaskBase")
+    places.write("tank", plugin_py=f"import lib{task}", lib_py="\n1 / 0\n", config_yaml="{}")
+    with pytest.raises(LoadFailed) as failure:
+        places.load("tank")
+    assert (failure.value.where.file, failure.value.where.line) == (str(places.tmp / "tank/lib.py"), 2)
+    assert str(places.state) not in failure.value.trace
+    forget()
+    places.write("tank", lib_py="\n\nreturn 1\n")
+    with pytest.raises(LoadFailed) as failure:
+        places.load("tank")
+    assert (failure.value.where.file, failure.value.where.line) == (str(places.tmp / "tank/lib.py"), 3)
+
+
+def test_the_authors_config_is_the_one_to_show(places: Places) -> None:
+    places.write("tank", plugin_py=TASK.format(name="Tank", base="TaskBase"), config_yaml="{}")
+    plugin = places.stage("tank").plugin
+    assert Path(plugin.config).is_relative_to(places.state)
+    assert plugin.author_config == str(places.tmp / "tank/config.yaml")
 
 
 def test_tests_and_setup_beside_the_plugin_are_not_plugins(places: Places) -> None:

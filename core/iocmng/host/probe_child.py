@@ -22,6 +22,7 @@ from typing import Any
 from iocmng.host.probe_judge import judge
 from iocmng.ioc.check import preload
 from iocmng.plugins.verdict import Question, Verdict
+from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where, from_plain, to_plain
 
 AT_ONCE = 2
@@ -246,7 +247,7 @@ def _death(fork: _Fork, phase: str, status: int, errors: str) -> Finding:
     plugin = fork.question.plugin
     module = plugin.target.partition(":")[0]
     doing = f"{_PHASES.get(phase, phase)} {module if phase == 'import' else plugin.name}"
-    where = _last_line(errors, module.partition(".")[0])
+    where = _last_line(errors, plugin)
     if fork.overdue:
         text = f"{plugin.name}: {doing} has not ended after {fork.limit:g} s"
         hint = "do what waits in initialize(), not at import"
@@ -266,11 +267,11 @@ def _death(fork: _Fork, phase: str, status: int, errors: str) -> Finding:
     return Finding(Level.ERROR, "import-exit", text, where, "remove the call of os._exit()")
 
 
-def _last_line(errors: str, package: str) -> Where:
-    """The innermost line of a package in the last stack that faulthandler wrote."""
+def _last_line(errors: str, plugin: PluginRef) -> Where:
+    """The innermost line of a plugin in the last stack that faulthandler wrote."""
     stack = errors.rpartition("most recent call first")[2] if "most recent call first" in errors else ""
     for file, line in _FRAME.findall(stack):
-        if package in Path(file).with_suffix("").parts:
+        if plugin.owns(file):
             return Where(file, int(line), 1)
     return Where()
 

@@ -65,7 +65,7 @@ def task_detail(
         history=tuple(instance.history),
         refused_writes=instance.outputs.refused,
         depends_on=spec.supervision.depends_on,
-        config=spec.plugin.config,
+        config=spec.plugin.author_config,
         module=spec.plugin.target,
         **more,
     )

@@ -89,7 +89,7 @@ def _stage(
         complaints.append(Finding(Level.WARNING, "config-missing", text, Where(str(folder))))
     return replace(
         given,
-        plugin=replace(unpacked.plugin, origin="directory"),
+        plugin=replace(unpacked.plugin, origin="directory", folder=str(folder)),
         file=unpacked.file,
         roots=unpacked.roots,
         shown=(str(root / package), str(folder)),

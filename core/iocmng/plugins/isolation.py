@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from iocmng.plugins.environment import canonical
@@ -40,11 +40,31 @@ class _PrivateLoader(SourceFileLoader):
     the directory at any time, not only while the plugin is being imported.
     """
 
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's code under the name of the author's file: tracebacks show what is to be edited."""
+        code = super().get_code(fullname)
+        # Cached code is under the name of the copy again.
+        return code and _named(code, finder.author_file(fullname, self.path))
+
+    # Python has an instance's method here, whatever the type stubs say of its base.
+    def source_to_code(self, data: Any, path: Any, *rest: Any, **options: Any) -> CodeType:  # type: ignore[override]
+        """Compile under the name of the author's file, which a SyntaxError then tells."""
+        code: CodeType = super().source_to_code(
+            data, finder.author_file(self.name, self.path), *rest, **options
+        )
+        return code
+
     def exec_module(self, module: ModuleType) -> None:
         package = module.__name__.partition(".")[0]
         private = _Import(package, finder.roots[package])
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": private}
         super().exec_module(module)
+
+
+def _named(code: CodeType, file: str) -> CodeType:
+    """The same code, with all that is nested in it, as of another file."""
+    constants = tuple(_named(one, file) if isinstance(one, CodeType) else one for one in code.co_consts)
+    return code.replace(co_filename=file, co_consts=constants)
 
 
 class _Import:
@@ -81,16 +101,30 @@ class _Import:
 
 
 class DirectoryFinder:
-    """Finds the packages of plugin directories; `roots` says in which folder each of them lies."""
+    """Finds the packages of plugin directories.
+
+    Attributes:
+        roots: The folder in which each package lies.
+        folders: The author's directory that each package is a copy of, as far as known.
+    """
 
     def __init__(self) -> None:
         self.roots: dict[str, str] = {}
+        self.folders: dict[str, str] = {}
 
     def serve(self, package: str, root: str) -> None:
         """Find `package` in the folder `root` from now on."""
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
         self.roots[package] = root
+
+    def author_file(self, module: str, file: str) -> str:
+        """The author's file of a module whose copy is `file`; `file` itself where that is not known."""
+        package = module.partition(".")[0]
+        copy, folder = Path(self.roots.get(package, ""), package), self.folders.get(package)
+        if folder is None or not Path(file).is_relative_to(copy):
+            return file
+        return str(Path(folder, Path(file).relative_to(copy)))
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None

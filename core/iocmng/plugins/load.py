@@ -104,6 +104,8 @@ def load_object(plugin: PluginRef) -> object:
         LoadFailed: The import raised, asked to exit, or there is no such thing.
     """
     module_name, _, attribute = (part.strip() for part in plugin.target.partition(":"))
+    if plugin.folder:
+        finder.folders[module_name.partition(".")[0]] = plugin.folder
     module = _import(plugin, module_name)
     thing: object = module
     for part in attribute.partition("[")[0].strip().split(".") if attribute else ():
@@ -129,27 +131,26 @@ def _import(plugin: PluginRef, module: str) -> ModuleType:
     except SystemExit as leave:
         text = f"{plugin.name}: importing {module} calls sys.exit({leave.code!r})"
         hint = "put what ends the process under 'if __name__ == \"__main__\":'"
-        raise _failure(text, leave, module, hint, "import-exit") from None
+        raise _failure(text, leave, plugin, hint, "import-exit") from None
     except ModuleNotFoundError as missing:
         text = f"{plugin.name}: importing {module} needs a module {missing.name!r} that is not installed"
         hint = "add its distribution to the plugin's dependencies and install it"
-        raise _failure(text, missing, module, hint, "import-missing") from None
+        raise _failure(text, missing, plugin, hint, "import-missing") from None
     except KeyboardInterrupt:
         raise
     except MemoryError as problem:
         text = f"{plugin.name}: importing {module} needs more memory than a probe may take"
         hint = "load large data in initialize(), not at import"
-        raise _failure(text, problem, module, hint, "import-memory") from None
+        raise _failure(text, problem, plugin, hint, "import-memory") from None
     except BaseException as problem:  # noqa: BLE001 - a border: a module may raise anything
         text = f"{plugin.name}: importing {module} raises {type(problem).__name__}: {problem}"
-        raise _failure(text, problem, module, "", "import-failed") from None
+        raise _failure(text, problem, plugin, "", "import-failed") from None
 
 
-def _failure(text: str, problem: BaseException, module: str, hint: str, code: str) -> LoadFailed:
+def _failure(text: str, problem: BaseException, plugin: PluginRef, hint: str, code: str) -> LoadFailed:
     trace = "".join(traceback.format_exception(problem))
     frames = traceback.extract_tb(problem.__traceback__)
-    top = module.partition(".")[0]
-    own = [frame for frame in frames if top in Path(frame.filename).with_suffix("").parts]
+    own = [frame for frame in frames if plugin.owns(frame.filename)]
     where = Where()
     if isinstance(problem, SyntaxError) and problem.filename:
         where = Where(problem.filename, problem.lineno or 0, problem.offset or 0)

@@ -101,7 +101,7 @@ class VerdictStore:
     @staticmethod
     def key(fingerprint: str, plugin: PluginRef, config: bytes) -> str:
         """The name of a verdict: changes with everything it hangs on."""
-        about = f"{fingerprint}\n{plugin.name}\n{plugin.target}\n{plugin.config}\n".encode()
+        about = f"{fingerprint}\n{plugin.name}\n{plugin.target}\n{plugin.config}\n{plugin.folder}\n".encode()
         return hashlib.sha256(about + config).hexdigest()
 
     def get(self, key: str) -> Verdict | None:

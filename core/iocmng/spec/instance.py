@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from iocmng.spec.record import RecordSpec
@@ -92,6 +93,7 @@ class PluginRef:
         config: Path of the config file, "" when there is none.
         editable: Installed in editable mode (its files may change under the host).
         origin: `installed` or `directory`.
+        folder: The author's plugin directory, of which module and config are copies; "" for an installed one.
     """
 
     name: str
@@ -101,6 +103,20 @@ class PluginRef:
     config: str = ""
     editable: bool = False
     origin: str = "installed"
+    folder: str = ""
+
+    @property
+    def author_config(self) -> str:
+        """The config file that its author edits (or may add, in a directory without one); "" when there is none."""
+        if not self.folder or not self.config:
+            return self.config
+        return str(Path(self.folder, Path(self.config).name))
+
+    def owns(self, file: str) -> bool:
+        """Whether a file that a traceback names is its own code."""
+        if self.folder and Path(file).is_relative_to(self.folder):
+            return True
+        return self.target.partition(":")[0].partition(".")[0].strip() in Path(file).with_suffix("").parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
