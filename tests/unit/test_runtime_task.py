@@ -365,6 +365,8 @@ def test_a_thread_that_does_not_leave_is_given_up_and_the_third_one_refused() ->
             assert task.status == "RUN"
             task.step(2.0)
             assert task.status == "END"
+            assert task.message.startswith("stopped; its thread still hangs at ")
+            assert task.message.endswith(" in block")
             assert "gave up a thread" in task.last_error
             if len(task.task.abandoned.where()) < 2:
                 task.act("start")

@@ -63,7 +63,12 @@ class Author(DeviceAccess, Generic[C]):
     @property
     def parameters(self) -> Any:
         """Parameters in force: a mapping, or the `Parameters` model of the class."""
-        return self._bound.parameters
+        own: Any = self.__dict__.get("parameters")
+        return self._bound.parameters if own is None else own
+
+    @parameters.setter
+    def parameters(self, own: object) -> None:
+        self._shadow("parameters", own)
 
     @property
     def beamline_config(self) -> Mapping[str, Any]:
@@ -73,7 +78,18 @@ class Author(DeviceAccess, Generic[C]):
     @property
     def logger(self) -> logging.Logger:
         """The instance's log."""
-        return self._bound.logger
+        return self.__dict__.get("logger") or self._bound.logger
+
+    @logger.setter
+    def logger(self, own: logging.Logger) -> None:
+        self._shadow("logger", own)
+
+    def _shadow(self, name: str, own: object) -> None:
+        """Let an object have its own, as iocmng 2.x plugins do that assign what their base class offers."""
+        if name not in self.__dict__ and self._context is not None:
+            words = "%s assigns self.%s: it uses its own from now on, the host keeps the one it gave"
+            self._context.logger.warning(words, type(self).__name__, name)
+        self.__dict__[name] = own
 
     @property
     def pv_prefix(self) -> str:

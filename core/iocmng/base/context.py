@@ -81,6 +81,9 @@ class TaskContext(Context, Protocol):
     def busy(self) -> AbstractContextManager[None]:
         """Show BUSY while the block runs."""
 
+    def retire(self) -> None:
+        """End the task in order, as its stop does."""
+
     def declare(self, word: str) -> None:
         """Take the task's own word on its health: "ERROR" degrades it, any other word clears that."""
 

@@ -47,8 +47,13 @@ class TaskBase(Author[TaskContext]):
 
     @property
     def running(self) -> bool:
-        """Whether the task runs."""
+        """Whether the task runs. Setting it to False ends the task, as iocmng 2.x plugins did."""
         return self._bound.running
+
+    @running.setter
+    def running(self, wanted: object) -> None:
+        if not wanted:
+            self._bound.retire()
 
     @property
     def enabled(self) -> bool:

@@ -273,8 +273,8 @@ class TaskInstance(Instance):
             run.leave()
             self.on_failed(run, Cause.START_TIMEOUT, reason, "")
 
-    def on_ended(self, run: TaskRun) -> None:
-        """A run's thread is over."""
+    def on_ended(self, run: TaskRun, remark: str = "") -> None:
+        """A run's thread is over, or given up, which `remark` says."""
         if run is not self.run:
             return
         self.gate.leave(self)
@@ -282,7 +282,9 @@ class TaskInstance(Instance):
         self._timers.cancel("stop")
         self.run = None
         was_leaving, self.leaving = self.leaving, False
-        if not was_leaving:
+        if not was_leaving and run.retired:
+            self._enter(State.END, "ended by itself: its code set running to False", SUPERVISOR)
+        elif not was_leaving:
             self._follow(Cause.RETURNED, "its code returned")
         elif self._then_start is not None:
             actor, self._then_start = self._then_start, None
@@ -291,7 +293,7 @@ class TaskInstance(Instance):
             except Refused as refused:
                 self.logger.error("%s", refused)
         elif self.state in (*_UP, State.STALLED, State.INIT):
-            self._enter(State.END, "stopped", self._leaving_for)
+            self._enter(State.END, f"stopped{remark}", self._leaving_for)
         else:
             self.changed(self)
 
@@ -303,7 +305,7 @@ class TaskInstance(Instance):
         self.abandoned.add(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
         self.logger.error("thread abandoned, it stands at %s", where)
-        self.on_ended(run)
+        self.on_ended(run, f"; its thread still hangs at {where}")
 
     def check_progress(self, now: float) -> None:
         """Find out whether the code stalls or goes on again."""

@@ -143,6 +143,10 @@ class TaskRunContext(PortAccess):
         finally:
             panel.show("BUSY", self._run.in_cycle and threading.current_thread() is self._run.thread)
 
+    def retire(self) -> None:
+        """End the task in order."""
+        self._run.retire()
+
     def declare(self, word: str) -> None:
         """Take the task's own word on its health."""
         self._run.declare(word)

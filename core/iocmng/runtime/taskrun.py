@@ -56,6 +56,7 @@ class TaskRun(CodeRun):
         self.progress = Progress()
         self.in_cycle = False
         self.paused = True
+        self.retired = False
         self._owner = owner
         self._proven = False
         self._wakeup = work.clock.wakeup()
@@ -81,6 +82,11 @@ class TaskRun(CodeRun):
         """Ask the code to end."""
         super().leave()
         self._wakeup.set()
+
+    def retire(self) -> None:
+        """End in order on the code's own wish."""
+        self.retired = True
+        self.leave()
 
     def pause(self) -> None:
         """Hold the code at its next wait."""
