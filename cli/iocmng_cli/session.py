@@ -13,7 +13,9 @@ import typer.main
 if TYPE_CHECKING:
     from iocmng.client import Client
 
-URL_HELP = "Address of the host's admin endpoint; IOCMNG_URL, else http://127.0.0.1:8080."
+URL_HELP = (
+    "Address of the host's admin endpoint; IOCMNG_URL, else http://127.0.0.1:8080, with IOCMNG_PORT as port."
+)
 TOKEN_HELP = "File that holds the bearer token."
 
 

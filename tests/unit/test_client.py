@@ -54,7 +54,14 @@ def client(fresh: Served) -> Iterator[Client]:
 @pytest.fixture(autouse=True)
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment in which no token can be found."""
-    for name in ("IOCMNG_URL", "IOCMNG_TOKEN", "IOCMNG_STATE_DIR", "IOCMNG_PLUGINS_DIR"):
+    for name in (
+        "IOCMNG_URL",
+        "IOCMNG_HOST",
+        "IOCMNG_PORT",
+        "IOCMNG_TOKEN",
+        "IOCMNG_STATE_DIR",
+        "IOCMNG_PLUGINS_DIR",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "user-state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user-config"))

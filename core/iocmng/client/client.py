@@ -36,7 +36,7 @@ class Client:
     """A running host.
 
     Args:
-        url: Its address; IOCMNG_URL, else http://127.0.0.1:8080 when not given.
+        url: Its address; when not given IOCMNG_URL, else http://127.0.0.1:8080, with IOCMNG_PORT as port.
         token: The bearer token; looked for (see `find_token`) when not given.
         token_file: A file that holds the token, instead of `token`.
         timeout: Seconds one answer may take, besides what the host was asked to wait.

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,12 +27,15 @@ class FoundToken:
 
 
 def normal_url(url: str | None) -> str:
-    """Return the address to talk to: what was given, else IOCMNG_URL, else the default, in one spelling.
+    """Return the address to talk to: what was given, else what the environment says, in one spelling.
+
+    IOCMNG_URL counts first; then the default, with the port IOCMNG_PORT and, if it is a loopback address, the
+    host IOCMNG_HOST that a host started in the same environment listens at.
 
     Raises:
-        BadInput: It is no http or https address.
+        BadInput: It is no http or https address, or IOCMNG_PORT no port.
     """
-    given = (url or os.environ.get("IOCMNG_URL") or DEFAULT_URL).strip()
+    given = (url or os.environ.get("IOCMNG_URL") or _local_url()).strip()
     full = given if "://" in given else f"http://{given}"
     try:
         parts = urlsplit(full)
@@ -47,6 +51,27 @@ def normal_url(url: str | None) -> str:
         host = "127.0.0.1"  # the spelling that hosts record; a certificate may need the name
     path = parts.path.rstrip("/").removesuffix("/api/v1")
     return f"{parts.scheme}://{host}{f':{port}' if port else ''}{path}"
+
+
+def _local_url() -> str:
+    default = urlsplit(DEFAULT_URL)
+    port = os.environ.get("IOCMNG_PORT", "").strip() or "0"
+    if not port.isdigit() or int(port) > 65535:
+        raise BadInput(
+            f"IOCMNG_PORT={port!r} is no port number", hint="give 0 to 65535, or IOCMNG_URL or --url"
+        )
+    host = os.environ.get("IOCMNG_HOST", "").strip().strip("[]")
+    if not _is_loopback(host):
+        host = default.hostname or ""
+    # 0 lets the host choose a port, which nobody can know from here.
+    return f"http://{f'[{host}]' if ':' in host else host}:{int(port) or default.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def state_directories() -> Iterator[Path]:

@@ -173,7 +173,9 @@ class Transport:
         reason = str(error) or type(error).__name__
         return NoHost(
             f"no host answers at {self.url} ({reason})",
-            hint=_other_hosts("start one with `iocmng run`, or name another with --url or IOCMNG_URL"),
+            hint=_other_hosts(
+                "start one with `iocmng run`, or name another with --url, IOCMNG_URL or IOCMNG_PORT"
+            ),
         )
 
 
