@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -151,6 +152,9 @@ def _serve(
         safe_mode = f"{attempts - 1} boots in a row have failed; the log of the last one says why"
     desired = DesiredState(settings.state_dir / "desired.json", RealClock())
     problems += desired.load()
+    # EPICS' libraries take half a second to load, part of it waiting; and they look at every frame of the stack
+    # that imports them, which is short in a thread of its own.
+    threading.Thread(target=import_module, args=("iocmng.host.host",), name="iocmng-import").start()
     found = find_plugins(settings, journal, safe=bool(safe_mode))
     plan = HostPlan(
         prefix=settings.prefix,

@@ -141,8 +141,12 @@ def find_plugins(settings: Settings, journal: Journal, *, safe: bool) -> FoundPl
         hooks.load(judge=probe.judge_hooks)
     register_functions(hooks)
     catalog = _catalog(settings, hooks, journal)
-    for candidate in catalog.candidates:
-        if candidate.valid and candidate.discovered is not None:
-            prepare(candidate.discovered.roots, candidate.spec.plugin.target)
+    importable = {
+        (tuple(candidate.discovered.roots), candidate.spec.plugin.target)
+        for candidate in catalog.candidates
+        if candidate.valid and candidate.discovered is not None
+    }
+    for roots, target in sorted(importable):
+        prepare(roots, target)
     journal.watch()
     return FoundPlugins(settings, catalog, hooks, journal, False)
