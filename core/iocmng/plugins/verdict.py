@@ -130,6 +130,7 @@ class VerdictStore:
         scratch = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            scratch.touch(mode=0o600)
             scratch.write_text(json.dumps(kept), encoding="utf-8")
             scratch.replace(self._file)
         except OSError:
