@@ -135,6 +135,11 @@ def test_a_package_runs_without_being_installed_and_again_after_every_change(tmp
         dev.until("says goodbye")
         assert dev.end() == 0
     assert "Traceback" not in "".join(dev.lines)
+    # The environment's state directory is another host's, which may be running.
+    assert not (tmp_path / "state").exists()
+    (own,) = (tmp_path / "user-state" / "iocmng").iterdir()
+    assert own.name.startswith("dev-")
+    assert (own / "token").is_file()
 
 
 def test_the_server_program_needs_only_environment_variables(tmp_path: Path) -> None:

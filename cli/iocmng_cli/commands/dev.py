@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json as jsonlib
 import os
 import re
@@ -47,7 +48,8 @@ def dev(
     ] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Site file; default: none.")] = None,
     state_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Directory of what the host keeps.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory of what the host keeps; default: one for each DIR."),
     ] = None,
     log_level: Annotated[str, typer.Option(metavar="LEVEL", help="Least level that is logged.")] = "info",
 ) -> None:
@@ -74,7 +76,8 @@ def dev(
             "--port",
             str(number),
         ]
-        options += ["--log-level", log_level, *(["--state-dir", str(state_dir)] if state_dir else [])]
+        # Said always: what the environment names belongs to another host, which may be running.
+        options += ["--log-level", log_level, "--state-dir", str(state_dir or _state_directory(project))]
         try:
             _run_and_watch(project, Path(scratch), options, f"http://127.0.0.1:{number}")
         except KeyboardInterrupt:
@@ -176,6 +179,14 @@ def _empty_site_file(scratch: Path) -> Path:
     file = scratch / "iocmng.yaml"
     file.write_text("{}\n", encoding="utf-8")
     return file
+
+
+def _state_directory(project: Path) -> Path:
+    """A state directory of this project alone, where clients look for the tokens of this user's hosts."""
+    from iocmng.client.token import user_state_root
+
+    short = hashlib.sha256(str(project).encode()).hexdigest()[:12]
+    return user_state_root() / f"dev-{short}"
 
 
 def _user() -> str:
