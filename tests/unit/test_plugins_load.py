@@ -105,7 +105,7 @@ def test_a_failed_reload_leaves_the_old_modules(package: Path) -> None:
     assert load_class(plugin(editable=True)) is before
 
 
-def test_what_is_not_editable_says_upgrade() -> None:
+def test_what_is_not_editable_says_how_a_new_version_comes() -> None:
     with pytest.raises(Refused, match="code unchanged") as refusal:
         reload(plugin(), "")
-    assert "upgrade" in refusal.value.hint
+    assert "pip install -U acme, then restart the host" in refusal.value.hint

@@ -174,7 +174,7 @@ def reload(plugin: PluginRef, project: str) -> Reloaded:
         LoadFailed: The changed code cannot be imported.
     """
     if not plugin.editable or not project:
-        hint = f"use upgrade: iocmng upgrade {plugin.distribution}"
+        hint = f"use upgrade: pip install -U {plugin.distribution}, then restart the host"
         raise Refused(f"{plugin.name}: code unchanged", hint=hint)
     changed = changed_files(project)
     for file in changed:

@@ -145,7 +145,7 @@ class Renewal:
             return f"running{note or '; code unchanged'}"
         if plugin.origin == "directory":
             return "running; code unchanged: the next start of the host looks at its directory"
-        return f"running; code unchanged: use upgrade (iocmng upgrade {plugin.distribution})"
+        return f"running; code unchanged: use upgrade (pip install -U {plugin.distribution}, then restart the host)"
 
 
 def _few(names: list[str]) -> str:
