@@ -20,7 +20,8 @@ from {module}.level import LEVEL
 
 class Plugin(TaskBase):
     def execute(self):
-        self.set_pv("LEVEL", LEVEL * self.parameters["gain"])
+        from {module}.late import FACTOR
+        self.set_pv("LEVEL", LEVEL * FACTOR * self.parameters["gain"])
 """
 CONFIG = """
 parameters: {interval: 0.1, gain: 1}
@@ -41,6 +42,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for key in ("editable", "installed", "mended"):
         project = package(key).write(folder)
         (project / f"fixture_{key}" / "level.py").write_text("LEVEL = 1.0\n")
+        (project / f"fixture_{key}" / "late.py").write_text("FACTOR = 1.0\n")
         # Without it an editable build needs one more distribution.
         with (project / "pyproject.toml").open("a") as file:
             file.write('\n[tool.hatch.build]\ndev-mode-dirs = ["."]\n')
@@ -105,6 +107,14 @@ def test_changed_modules_are_loaded(host: Started, module: Path) -> None:
     assert restarted(host, "editable") == "running; code unchanged"
     level(host, 5.0)
     level(host, 1.0, "INSTALLED")
+
+
+def test_a_module_that_was_imported_late_counts_when_it_changes(host: Started, module: Path) -> None:
+    level(host, 1.0)
+    assert restarted(host, "editable") == "running; code unchanged"
+    change(module / "late.py", "FACTOR = 9.0\n")
+    assert "changed code loaded" in restarted(host, "editable")
+    level(host, 9.0)
 
 
 def test_the_pv_restart_does_the_same(host: Started, module: Path) -> None:

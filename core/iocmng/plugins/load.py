@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -198,6 +199,7 @@ def reload(plugin: PluginRef, project: str) -> Reloaded:
 
 FileState = tuple[int, int]
 _seen: dict[str, FileState] = {}
+_looked_at = [0]
 
 
 def file_state(file: str) -> FileState:
@@ -214,12 +216,21 @@ def _remember() -> None:
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file not in _seen:
             _seen[file] = file_state(file)
+    _looked_at[0] = time.time_ns()
 
 
 def changed_files(project: str) -> tuple[str, ...]:
     """Files of a project that were imported into this process and look different now."""
     files = {module.__file__ or "" for module in list(sys.modules.values()) if _belongs(module, project)}
-    return tuple(file for file in sorted(files) if _seen.get(file) != file_state(file))
+    return tuple(file for file in sorted(files) if _differs(file))
+
+
+def _differs(file: str) -> bool:
+    now = file_state(file)
+    if file in _seen:
+        return now != _seen[file]
+    # Imported by code that ran later: nobody looked at it then, so only what was written since counts.
+    return now[0] > _looked_at[0]
 
 
 def _belongs(module: object, project: str) -> bool:
