@@ -311,3 +311,17 @@ def test_class_in_the_config_chooses_among_several(tmp_path: Path) -> None:
     with single(tmp_path, tmp_path, "-m", "two", "--prefix", "CHOSEN") as running:
         assert running.host.read("pva", "CHOSEN:SECOND:MESSAGE", wanted="Second runs") == "Second runs"
         assert running.stop() == 0
+
+
+def test_sigterm_before_it_serves_ends_it_as_a_stop(tmp_path: Path) -> None:
+    """The module's import waits for a FIFO, so that the signal comes in the midst of it."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "slow.py").write_text(f"import time\nwith open({str(fifo)!r}, 'w'): pass\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "-m", "slow"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        fifo.read_text()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=STOP)
+    assert (process.returncode, errors) == (0, "")

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
+from iocmng.host.early import Stopped, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
 from iocmng.host.reloading import Reloading
@@ -35,10 +35,6 @@ from iocmng.settings import Settings, load_settings
 _log = logging.getLogger("iocmng.host")
 FAILED_BOOTS = 3
 SETTLED_AFTER = 10.0
-
-
-class _Stopped(BaseException):
-    """A signal came before the host served."""
 
 
 def run(overrides: Mapping[str, Any]) -> int:
@@ -59,13 +55,12 @@ def run(overrides: Mapping[str, Any]) -> int:
     os.environ.pop("IOCMNG_TOKEN", None)
     # With that right EPICS locks the whole process in memory; it looks when its libraries are loaded.
     os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopped_early)
+    stop_on_signals()
     # What boot makes stays for the life of the process: looking for garbage among it only costs time.
     gc.disable()
     try:
         return _locked(settings, reread)
-    except _Stopped:
+    except Stopped:
         return ExitCode.DONE
     except BadInput as error:
         _tell(error)
@@ -73,10 +68,6 @@ def run(overrides: Mapping[str, Any]) -> int:
     except IocmngError as error:
         _tell(error)
         return ExitCode.FAILED
-
-
-def _stopped_early(number: int, frame: FrameType | None) -> None:
-    raise _Stopped
 
 
 def _tell(error: IocmngError) -> None:
@@ -97,7 +88,7 @@ def _locked(settings: Settings, reread: Callable[[], Settings]) -> int:
         try:
             reloading = Reloading(settings, reread, admin, logs)
             code = _serve(settings, lock, admin, logs, boots, attempts, journal, reloading)
-        except _Stopped:
+        except Stopped:
             boots.succeeded()
             raise
         except (IocmngError, OSError) as error:

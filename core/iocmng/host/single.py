@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from iocmng.errors import BadInput, ExitCode, IocmngError
+from iocmng.host.early import Stopped, stop_on_signals
 from iocmng.host.plan import HostPlan
 from iocmng.lifecycle import JobState, State
 from iocmng.links import pv_client
@@ -68,6 +69,7 @@ def run_ioc(
         BadInput: Class or config cannot be used; the text holds every error.
     """
     os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
+    stop_on_signals()
     pv_client.init(pva=pva)
     spec = _describe(
         plugin_class, config, parameters or {}, prefix or "", name or plugin_class.__name__, flat=flat
@@ -83,6 +85,8 @@ def run_ioc(
     try:
         with tempfile.TemporaryDirectory(prefix="iocmng-run-") as state:
             return asyncio.run(_serve(spec, plugin_class, Path(state), logs))
+    except Stopped:
+        return ExitCode.DONE
     finally:
         pv_client.close()
         logs.close()
@@ -275,6 +279,7 @@ def _parameters(given: list[str]) -> dict[str, Any]:
 def main() -> None:
     """The console script."""
     arguments = _arguments().parse_args()
+    stop_on_signals()
     try:
         code = run_ioc(
             find_class(arguments.module, arguments.class_name, arguments.config),
@@ -287,6 +292,8 @@ def main() -> None:
             flat=arguments.flat,
             log_level=arguments.log_level,
         )
+    except Stopped:
+        code = ExitCode.DONE
     except IocmngError as error:
         print(f"iocmng-run: {error.detail}{f' ({error.hint})' if error.hint else ''}", file=sys.stderr)
         code = ExitCode.USAGE if isinstance(error, BadInput) else ExitCode.FAILED
