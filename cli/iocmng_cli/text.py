@@ -36,6 +36,13 @@ def pv_text(pv: PvView) -> str:
     return f"{text} {pv.unit}" if pv.unit and text else text
 
 
+def limited_text(pv: PvView, asked: Any) -> str:
+    """What became of a put of `asked` beyond the PV's limits; "" when it was within them."""
+    if pv.low is None or pv.high is None or not isinstance(asked, (int, float)) or pv.low <= asked <= pv.high:
+        return ""
+    return f"limited to {value_text(pv.value)} (low {value_text(pv.low)}, high {value_text(pv.high)})"
+
+
 def quality_text(pv: PvView) -> str:
     """Severity, status and the source's words for the alarm; "" when there is none."""
     if pv.severity == "NO_ALARM":

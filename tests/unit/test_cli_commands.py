@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from iocmng.errors import IocmngError, NoHost, NotFound, Refused
 from iocmng.wire import InstanceView
+from iocmng_cli.commands import lifecycle
 from iocmng_cli.main import HOMES, app
 from iocmng_cli.several import chosen, conclude, each
 
@@ -183,3 +185,16 @@ def test_the_address_may_stand_before_or_after_the_command(arguments: list[str])
     assert result.exit_code == 3
     assert "no host answers at http://127.0.0.1:1" in result.output
     assert "iocmng run" in result.output
+
+
+def test_a_stop_that_takes_its_time_says_on_a_terminal_what_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(lifecycle, "SILENT", 0.01)
+    said = threading.Event()
+    tell = lifecycle.stderr
+    monkeypatch.setattr(lifecycle, "stderr", lambda text: (tell(text), said.set()))
+    with lifecycle._waiting_shown("pump", shown=True):
+        assert said.wait(10)
+    assert capsys.readouterr().err.startswith("pump: waits for its code to leave")

@@ -143,3 +143,10 @@ def test_a_broken_plugin_gives_its_worst_finding_as_reason() -> None:
     )
     view = InstanceView(name="x", kind="task", plugin="x", state="INVALID", findings=findings)
     assert text.reason(view) == "the config has no outputs"
+
+
+def test_a_put_beyond_the_limits_says_what_became_of_it() -> None:
+    pv = _pv("float", 1000.0, low=0.0, high=1000.0)
+    assert text.limited_text(pv, 2000.0) == "limited to 1000 (low 0, high 1000)"
+    assert text.limited_text(pv, 1000.0) == ""
+    assert text.limited_text(_pv("float", 2000.0), 2000.0) == ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Timer
 from typing import Annotated
 
 import typer
@@ -11,6 +14,7 @@ from iocmng.errors import IocmngError
 from iocmng.lifecycle import TABLE, State, Trigger
 from iocmng.wire import InstanceView
 from iocmng_cli.options import All, Json, Names, Yes
+from iocmng_cli.output import stderr
 from iocmng_cli.questions import confirm_invalid_outputs
 from iocmng_cli.session import session
 from iocmng_cli.several import chosen, conclude, each
@@ -25,6 +29,8 @@ PURPOSES = {
     Trigger.RESUME: "Let paused tasks run again.",
     Trigger.RESET: "Acknowledge: leave ERROR, zero the counters, release latches whose cause is gone.",
 }
+LEAVING = frozenset({Trigger.STOP, Trigger.RESTART})
+SILENT = 1.0
 DISTURBING = frozenset({Trigger.STOP, Trigger.RESTART, Trigger.PAUSE})
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the new state is reached.")]
@@ -64,9 +70,26 @@ def _act(
             return
         if verb in DISTURBING:
             confirm_invalid_outputs(client, targets, verb, yes=yes)
-        conclude(
-            each(targets, lambda name: _reached(client.act(name, verb, wait=wait), verb, wait)), json=json
-        )
+
+        def act(name: str) -> InstanceView:
+            with _waiting_shown(name, shown=wait > 0 and verb in LEAVING):
+                return _reached(client.act(name, verb, wait=wait), verb, wait)
+
+        conclude(each(targets, act), json=json)
+
+
+@contextmanager
+def _waiting_shown(name: str, *, shown: bool) -> Iterator[None]:
+    """On a terminal, say after a moment what the command waits for."""
+    text = f"{name}: waits for its code to leave, until its stop_timeout is over …"
+    timer = Timer(SILENT, stderr, [text])
+    timer.daemon = True
+    if shown and sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def fits(view: InstanceView, verb: Trigger) -> bool:

@@ -11,10 +11,10 @@ from iocmng.wire import PvView
 from iocmng_cli.assignments import pv_value
 from iocmng_cli.commands.show import PV_COLUMNS, pv_row
 from iocmng_cli.options import Json, JsonLines, Pvs
-from iocmng_cli.output import Cell, Column, Row, print_json, print_table, stdout, word
+from iocmng_cli.output import Cell, Column, Row, print_json, print_table, stderr, stdout, word
 from iocmng_cli.session import session
 from iocmng_cli.several import worst_of
-from iocmng_cli.text import pv_text, quality_text
+from iocmng_cli.text import limited_text, pv_text, quality_text
 from iocmng_cli.times import stamp
 
 app = typer.Typer(help="Read and write PVs of the host.", no_args_is_help=True)
@@ -78,11 +78,14 @@ def put(
     """Write a PV."""
     with session(ctx).client() as client:
         before = client.pv(name)
-        after = client.put_pv(name, pv_value(before, value))
+        asked = pv_value(before, value)
+        after = client.put_pv(name, asked)
     if json:
         print_json(after)
     else:
         print(f"{after.name}  {pv_text(before)} → {pv_text(after)}  {quality_text(after)}".rstrip())
+        if limit := limited_text(after, asked):
+            stderr(limit)
 
 
 @app.command(epilog="Ctrl-C ends it.")

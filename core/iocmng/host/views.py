@@ -16,6 +16,7 @@ def pv_view(spec: RecordSpec, record: Record) -> PvView:
     """A PV with what it shows now."""
     reading = record.read()
     value: Any = reading.value
+    limits = dict(spec.fields) if spec.writable else {}
     return PvView(
         name=spec.name,
         type=spec.type.value,
@@ -29,6 +30,8 @@ def pv_view(spec: RecordSpec, record: Record) -> PvView:
         unit=spec.unit,
         description=spec.description,
         labels=spec.labels,
+        low=float(limits["DRVL"]) if "DRVL" in limits else None,
+        high=float(limits["DRVH"]) if "DRVH" in limits else None,
     )
 
 

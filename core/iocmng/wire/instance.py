@@ -57,7 +57,7 @@ class ParameterView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PvView:
-    """A PV with what it shows now."""
+    """A PV with what it shows now; `low` and `high` limit what can be written."""
 
     name: str
     type: str
@@ -71,6 +71,8 @@ class PvView:
     unit: str = ""
     description: str = ""
     labels: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
