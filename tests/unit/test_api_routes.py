@@ -184,8 +184,8 @@ def test_startup_and_schema(operator: httpx.Client) -> None:
 def test_a_name_of_the_other_kind_is_not_found_there(operator: httpx.Client) -> None:
     problem = body(operator.get("/api/v1/tasks/tune"), 404)
     assert problem["detail"] == "'tune' is a job, not a task"
-    assert problem["hint"] == "use /api/v1/jobs/tune"
-    assert body(operator.post("/api/v1/jobs/pump/runs"), 404)["hint"] == "use /api/v1/tasks/pump"
+    assert problem["hint"] == "`iocmng job run tune` is for a job"
+    assert body(operator.post("/api/v1/jobs/pump/runs"), 404)["hint"] == "`iocmng start pump` is for a task"
     assert body(operator.get("/api/v1/plugins/pumb"), 404)["hint"] == "did you mean 'pump'?"
 
 

@@ -75,12 +75,17 @@ def _summary(detail: InstanceDetail) -> None:
             "plugin": f"{view.plugin} of {view.distribution} {view.version}"
             if view.distribution
             else view.plugin,
-            "code": " ".join(filter(None, (detail.module, view.class_name))),
+            "code": _code(detail),
             "config": detail.config,
             "depends on": ", ".join(detail.depends_on),
             "supervision": value_text({key: value for key, value in detail.supervision.items() if value}),
         }
     )
+
+
+def _code(detail: InstanceDetail) -> str:
+    module, name = detail.module, detail.view.class_name
+    return module if module.endswith(f":{name}") else " ".join(filter(None, (module, name)))
 
 
 def _cycles(detail: InstanceDetail) -> str:

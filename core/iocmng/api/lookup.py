@@ -70,7 +70,8 @@ def of_kind(control: HostControl, name: str, kind: str | None) -> InstanceView:
     """
     view = control.instance(instance_name(name)).view
     if kind is not None and view.kind != kind:
-        raise NotFound(f"{name!r} is a {view.kind}, not a {kind}", hint=f"use /api/v1/{view.kind}s/{name}")
+        command = f"iocmng job run {name}" if view.kind == "job" else f"iocmng start {name}"
+        raise NotFound(f"{name!r} is a {view.kind}, not a {kind}", hint=f"`{command}` is for a {view.kind}")
     return view
 
 

@@ -77,7 +77,9 @@ def _check_set(cls: type, loaded: LoadedConfig, given: Mapping[str, Any]) -> Ite
         model(**{key: value for key, value in given.items() if key in fields or key not in RESERVED})
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            yield _parameter_finding(item["loc"], item["msg"], item["type"], given, loaded)
+            yield _parameter_finding(
+                item["loc"], item["msg"].removeprefix("Value error, "), item["type"], given, loaded
+            )
     except Exception as problem:  # noqa: BLE001 - a border: a model's own validators may raise anything
         text = f"{cls.__name__}.Parameters raises {type(problem).__name__}: {problem}"
         yield Finding(Level.ERROR, "parameters", text, loaded.locate("parameters"))

@@ -55,7 +55,7 @@ def explain(error: ValidationError) -> str:
     parts = []
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"]) or "parameters"
-        parts.append(f"{name}: {item['msg']} (got {item['input']!r})")
+        parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})")
     return "; ".join(parts)
 
 

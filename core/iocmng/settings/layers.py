@@ -144,7 +144,7 @@ class Layers:
         except ValidationError as error:
             detail = error.errors(include_url=False)[0]
             key = f"{name}.{detail['loc'][0]}"
-            wanted = detail["msg"].replace("Input should be", "must be")
+            wanted = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             raise BadInput(
                 f"{key} ({self.origin(key) or 'default'}) {wanted}; it is {detail['input']!r}"
             ) from None

@@ -107,7 +107,7 @@ def check_reserved(merged: Mapping[str, ParameterValue]) -> tuple[Parameters | N
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0]) if detail["loc"] else "parameters"
             origin = merged[name].origin if name in merged else ""
-            wanted = detail["msg"].replace("Input should be", "must be")
+            wanted = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             findings[name] = Finding(
                 Level.ERROR,
                 "parameters",
