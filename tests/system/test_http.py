@@ -22,7 +22,7 @@ from hosts import RunningHost, own_world, running, without_example
 
 from iocmng.client import Client
 from iocmng.client.stream import Message, messages
-from iocmng.errors import BadInput, IocmngError, Refused
+from iocmng.errors import BadInput, IocmngError, NotFound, Refused
 from iocmng.lifecycle import JobState
 from iocmng.wire import EventKind
 
@@ -222,6 +222,12 @@ def test_own_pvs_are_written_as_a_client_would(client: Client) -> None:
         with pytest.raises(BadInput, match=f"{PREFIX}:COUNTER:LIMIT takes no {said}"):
             client.put_pv("counter:LIMIT", value)
     assert client.pv("counter:LIMIT").value == 100.0
+    with pytest.raises(NotFound) as unknown:
+        client.pv("no-such-thing-at-all")
+    assert unknown.value.hint == "`iocmng pv list` names them"
+    with pytest.raises(NotFound, match=r"COUNTR:LIMIT") as unknown:
+        client.pv(f"{PREFIX}:COUNTR:LIMIT")
+    assert unknown.value.hint == f"did you mean '{PREFIX}:COUNTER:LIMIT'?"
     names = {pv.name for pv in client.pvs(f"{PREFIX}:COUNTER:*")}
     assert {f"{PREFIX}:COUNTER:{port}" for port in ("LIMIT", "N", "RATIO", "STATUS", "MESSAGE")} <= names
     monitored = client.monitor_pvs(["counter:N"], period=0.05)

@@ -12,7 +12,7 @@ from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.host.parameters import changed_values, parameter_views, schema_of
 from iocmng.host.views import pv_view, task_detail
 from iocmng.lifecycle import Trigger
-from iocmng.names import did_you_mean
+from iocmng.names import did_you_mean, nearest
 from iocmng.runtime.desired import DesiredState, Intent
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
@@ -282,7 +282,9 @@ class HostService:
             if candidate in self._specs:
                 return self._specs[candidate]
         near = [known for known in self._specs if any(known.startswith(f"{one}:") for one in of_instance)]
-        raise NotFound(f"this host has no PV {name!r}", hint=did_you_mean(name, near or self._specs))
+        found = nearest(name, self._specs)
+        hint = did_you_mean(name, near) if near else f"did you mean {found!r}?" if found else ""
+        raise NotFound(f"this host has no PV {name!r}", hint=hint or "`iocmng pv list` names them")
 
     def put_pv(self, name: str, value: Any, actor: Actor) -> PvView:
         """Write one of this host's writable PVs as a client would."""
