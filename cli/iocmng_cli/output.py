@@ -179,7 +179,9 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> Table:
             justify="right" if column.right else "left",
             no_wrap=not column.wraps,
             overflow="fold" if column.wraps else "ellipsis",
-            min_width=None if column.wraps else min(widths[i], width),
+            min_width=min(_longest_word(column, rows, i), NARROWEST_TEXT)
+            if column.wraps
+            else min(widths[i], width),
         )
     for row in rows:
         cells = [cell if isinstance(cell, Cell) else Cell(cell) for cell in row]
@@ -200,6 +202,15 @@ def _plain_lines(columns: Sequence[Column], rows: Sequence[Row]) -> Iterable[str
 
 def _widths(columns: Sequence[Column], rows: Sequence[Row]) -> list[int]:
     return [max(len(column.title), *(len(_text(row[i])) for row in rows)) for i, column in enumerate(columns)]
+
+
+def _longest_word(column: Column, rows: Sequence[Row], i: int) -> int:
+    """What a column that wraps needs so that no number is broken in its middle."""
+    return max(
+        len(word)
+        for text in (column.title, *(_text(row[i]) for row in rows))
+        for word in text.split() or [""]
+    )
 
 
 def _visible(cell: str | Cell) -> Cell:

@@ -120,3 +120,15 @@ def test_no_text_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\\x1b[2Jnasty\\x00" in said
     assert "lines\\x07\\x9b1m" in said
     assert not set(said) & {"\x1b", "\x00", "\x07", "\x9b"}
+
+
+@pytest.mark.parametrize("width", [60, 70, 80])
+def test_a_number_is_never_broken_in_its_middle(width: int) -> None:
+    from rich.console import Console
+
+    columns = (Column("PV"), Column("TYPE", rank=2), Column("VALUE", wraps=True), Column("ALARM", wraps=True))
+    alarm = "INVALID COMM the task has ended and its last value is what is shown here"
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, color_system=None, force_terminal=True, legacy_windows=False)
+    console.print(table(columns, [("LAB:BEAM:PRESSURE:MEAN", "ai", "1.234568e-06 mbar", alarm)], width))
+    assert "1.234568e-06" in screen.getvalue()
