@@ -180,7 +180,9 @@ def test_of_another_installation_it_says_that_the_code_is_unchanged(host: Starte
     assert restarted(host, "installed") == (
         "running; code unchanged: use upgrade (pip install -U fixture-installed, then restart the host)"
     )
-    assert any("code unchanged: use upgrade (pip install -U" in line.text for line in host.client.log("installed"))
+    assert any(
+        "code unchanged: use upgrade (pip install -U" in line.text for line in host.client.log("installed")
+    )
     done = host.iocmng("restart", "installed")
     assert done.returncode == 0
     assert "code unchanged" in done.stdout
