@@ -53,6 +53,7 @@ from iocmng.wire import Actor, Event, EventKind, HostView, ReloadView
 _log = logging.getLogger("iocmng.host")
 BOOT = Actor(via="host")
 STOP_SLACK = 0.5
+COUNT_AFTER = 0.1
 
 
 class Host:
@@ -282,7 +283,8 @@ class Host:
             self._autosave.touch(event.instance)
         if event.kind in (EventKind.STATE, EventKind.DEGRADED) and not self._counting:
             self._counting = True
-            self._environment.post(self._count)
+            # A thousand starts are counted some times, not a thousand times.
+            self._environment.after(COUNT_AFTER, self._count)
 
     def _count(self) -> None:
         self._counting = False
@@ -343,6 +345,8 @@ class Host:
 
     def view(self) -> HostView:
         """The host as the world sees it."""
+        if self._panel is not None:
+            self._panel.count(self.supervisor)
         counts = self._panel.counts if self._panel else {}
         return HostView(
             prefix=self.plan.prefix,
