@@ -44,18 +44,6 @@ class JobRunContext(PortAccess):
             return Reading(self._run.arguments[name], timestamp=self._run.run.started)
         return super().read(name)
 
-    def sleep(self, seconds: float) -> bool:
-        """Wait; False as soon as it is time to leave."""
-        if self._run.authors.owns_this_thread():
-            raise RuntimeError(
-                "self.sleep() in async code would hold up every async task: await self.asleep() instead"
-            )
-        return self._run.sleep(seconds)
-
-    async def asleep(self, seconds: float) -> bool:
-        """The same for async code."""
-        return await self._run.authors.sleep(seconds, self._run.leaving)
-
     def keepalive(self) -> None:
         """Nothing: `run_timeout` bounds a run, not progress."""
 

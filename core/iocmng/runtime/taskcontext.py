@@ -90,6 +90,20 @@ class PortAccess:
         """Show a text in MESSAGE."""
         self._run.say(text)
 
+    def sleep(self, seconds: float) -> bool:
+        """Wait; False as soon as it is time to leave."""
+        if self._run.authors.owns_this_thread():
+            raise RuntimeError(
+                "self.sleep() in async code would hold up every async task: await self.asleep() instead"
+            )
+        stays: bool = self._run.sleep(seconds)
+        return stays
+
+    async def asleep(self, seconds: float) -> bool:
+        """The same for async code."""
+        stays: bool = await self._run.authors.sleep(seconds, self._run.leaving)
+        return stays
+
 
 class TaskRunContext(PortAccess):
     """The TaskContext of one run."""
@@ -111,17 +125,9 @@ class TaskRunContext(PortAccess):
         """Cycles since the last reset of the counters."""
         return self._run.counters.cycles
 
-    def sleep(self, seconds: float) -> bool:
-        """Wait; False as soon as it is time to leave."""
-        if self._run.authors.owns_this_thread():
-            raise RuntimeError(
-                "self.sleep() in async code would hold up every async task: await self.asleep() instead"
-            )
-        return self._run.sleep(seconds)
-
     async def asleep(self, seconds: float) -> bool:
-        """The same for async code."""
-        stays = await self._run.authors.sleep(seconds, self._run.leaving)
+        """The same for async code; each return counts as a cycle."""
+        stays = await super().asleep(seconds)
         self._run.step()
         return stays
 
