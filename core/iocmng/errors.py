@@ -99,3 +99,31 @@ class RecordError(IocmngError):
     """EPICS refused a record, a field or a value."""
 
     code = "record"
+
+
+class LinkError(IocmngError):
+    """A PV elsewhere could not be read or written."""
+
+    code = "link"
+    http_status = 502
+
+
+class LinkTimeout(LinkError, TimeoutError):
+    """Nobody answered in time."""
+
+    code = "link-timeout"
+    http_status = 504
+
+
+class LinkRefused(LinkError):
+    """The server of the PV answered and refused."""
+
+    code = "link-refused"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
+
+
+class LinkValueError(BadInput, ValueError):
+    """The PV cannot take that value."""
+
+    code = "link-value"

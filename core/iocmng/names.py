@@ -1,10 +1,14 @@
-"""The grammar of names: plugins, instances, prefixes, ports and the PV names they make."""
+"""The grammar of names: plugins, instances, prefixes, ports, the PV names they make, and links to PVs elsewhere."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from iocmng.errors import BadInput
 
 MAX_PV = 60
 MAX_PLUGIN = 128
@@ -86,3 +90,42 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(candidates[:12])
     return f"known: {shown}{', …' if len(candidates) > 12 else ''}"
+
+
+class Provider(StrEnum):
+    """The protocols over which PVs elsewhere are reached, as written in a link's scheme."""
+
+    CA = "ca"
+    PVA = "pva"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAddress:
+    """A PV and the protocol over which to reach it; as text `ca://NAME` or `pva://NAME`."""
+
+    provider: Provider
+    pv: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}://{self.pv}"
+
+
+def parse_link(link: str, default: Provider) -> LinkAddress:
+    """Read `NAME`, `ca://NAME` or `pva://NAME`.
+
+    Args:
+        link: The link as written.
+        default: The provider of a link without a scheme.
+
+    Raises:
+        BadInput: The scheme is unknown, or there is no usable PV name.
+    """
+    scheme, separator, rest = link.strip().partition("://")
+    name = rest if separator else scheme
+    if separator and scheme not in list(Provider):
+        raise BadInput(
+            f"link {link!r}: scheme {scheme!r} is unknown", hint=did_you_mean(scheme, list(Provider))
+        )
+    if not name or any(character.isspace() or not character.isprintable() for character in name):
+        raise BadInput(f"link {link!r} names no PV", hint="write NAME, ca://NAME or pva://NAME")
+    return LinkAddress(Provider(scheme) if separator else default, name)

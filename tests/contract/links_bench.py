@@ -232,7 +232,7 @@ class Recorder:
 def _serve(pipe: Connection, provider: str, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     from iocmng.links.clients import Links
-    from iocmng.links.protocol import Provider
+    from iocmng.names import Provider
 
     recorder = Recorder(Links(Provider(provider)))
     while (call := pipe.recv()) is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from links_bench import FakeSource, Recorder, RemoteClient, Source, free_ports, wait_for
 
-from iocmng.links.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
+from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading, Severity, Status
 

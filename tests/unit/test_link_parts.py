@@ -8,14 +8,13 @@ from concurrent.futures import Future
 
 import pytest
 
-from iocmng.errors import BadInput
+from iocmng.errors import BadInput, LinkError, LinkTimeout
 from iocmng.links.clients import Links
-from iocmng.links.errors import LinkError, LinkTimeout
 from iocmng.links.feeds import Fanout, Feed
 from iocmng.links.outbox import Outbox, Write
-from iocmng.links.protocol import LinkAddress, Provider, parse_link
 from iocmng.links.toggle import HeartbeatLink
 from iocmng.links.worker import Worker
+from iocmng.names import LinkAddress, Provider, parse_link
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading
 

@@ -1,9 +1,10 @@
 """Clients of PVs elsewhere over CA and PVA."""
 
+from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
 from iocmng.links.clients import Links, make_client
-from iocmng.links.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
-from iocmng.links.protocol import LinkAddress, Provider, PvClient, parse_link
 from iocmng.links.toggle import HeartbeatLink
+from iocmng.names import LinkAddress, Provider, parse_link
+from iocmng.runtime.ports import PvClient
 
 __all__ = [
     "HeartbeatLink",

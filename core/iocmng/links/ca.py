@@ -7,14 +7,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from iocmng.errors import LinkError, LinkRefused
 from iocmng.links import ca_library
 from iocmng.links.ca_library import NORMAL, TIME, VALUE_AND_ALARM, Library, OnConnection, OnEvent
 from iocmng.links.ca_values import encoded, reading
 from iocmng.links.client import Question, ThreadedClient, lost
-from iocmng.links.errors import LinkError, LinkRefused
 from iocmng.links.feeds import Fanout
 from iocmng.links.outbox import Write
-from iocmng.links.protocol import Provider
+from iocmng.names import Provider
 from iocmng.values import Reading
 
 _UNUSED = 60.0

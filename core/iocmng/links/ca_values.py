@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from iocmng.errors import LinkValueError
 from iocmng.links.ca_library import CHAR, DOUBLE, LONG, NUMPY_TYPES, STRING, TIME, struct_and_elements
-from iocmng.links.errors import LinkValueError
 from iocmng.values import Array, Reading, Severity, Status, Value
 
 _EPICS_EPOCH = 631_152_000

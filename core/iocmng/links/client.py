@@ -10,11 +10,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from iocmng.links.errors import LinkError, LinkTimeout
+from iocmng.errors import LinkError, LinkTimeout
 from iocmng.links.feeds import Fanout, Feed
 from iocmng.links.outbox import Outbox, Write
-from iocmng.links.protocol import DEFAULT_TIMEOUT, Provider, Undo
 from iocmng.links.worker import Worker
+from iocmng.names import Provider
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, Undo
 from iocmng.values import Reading, Severity, Status, Value
 
 _MANY = 1000

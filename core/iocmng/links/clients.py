@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from iocmng.links.errors import LinkError
-from iocmng.links.protocol import DEFAULT_TIMEOUT, LinkAddress, Provider, PvClient, Undo, parse_link
+from iocmng.errors import LinkError
+from iocmng.names import LinkAddress, Provider, parse_link
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, PvClient, Undo
 from iocmng.values import Reading, Value
 
 _CLOSED = "the link clients are closed"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from iocmng.links.errors import LinkTimeout
+from iocmng.errors import LinkTimeout
 from iocmng.links.worker import Worker
 from iocmng.values import Value
 

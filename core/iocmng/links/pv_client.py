@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from iocmng.links.clients import Links
-from iocmng.links.protocol import DEFAULT_TIMEOUT, Provider, Undo
+from iocmng.names import Provider
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, Undo
 from iocmng.values import Reading
 
 _lock = threading.Lock()

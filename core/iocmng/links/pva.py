@@ -7,12 +7,12 @@ from typing import Any
 
 from p4p.client.raw import Cancelled, Context, Disconnected, Finished, RemoteError
 
+from iocmng.errors import LinkError, LinkRefused, LinkValueError
 from iocmng.links.client import Question, ThreadedClient, lost
-from iocmng.links.errors import LinkError, LinkRefused, LinkValueError
 from iocmng.links.feeds import Fanout
 from iocmng.links.outbox import Write
-from iocmng.links.protocol import Provider
 from iocmng.links.pva_values import fill, reading
+from iocmng.names import Provider
 
 _FIELDS = "field(value,alarm,timeStamp)"
 _BURST = f"{_FIELDS}record[queueSize=32]"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from iocmng.links.errors import LinkValueError
+from iocmng.errors import LinkValueError
 from iocmng.values import Array, Reading, Severity, Status, Value
 
 _UNDEFINED = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iocmng.links.protocol import PvClient
+from iocmng.runtime.ports import PvClient
 
 _PERIOD = 1.0
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from iocmng.errors import LinkError, LinkValueError
 from iocmng.spec import RecordSpec
 from iocmng.values import Reading, Severity, Status, Value
 from iocmng.wire import Actor
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from iocmng.runtime.leaving import Leaving
 
 Undo = Callable[[], None]
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds that access to a PV elsewhere takes at most, when nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,100 @@ class RecordPort(Protocol):
 
     def on_trace(self, handler: Callable[[Trace], None]) -> Undo:
         """Call `handler` on the loop's thread for every client put to any record, for the audit."""
+
+    def watch(self, name: str, handler: Callable[[Reading], None]) -> Undo:
+        """Call `handler` with what a record shows, now and after each change of value or quality, whoever caused it.
+
+        It is called on a thread of the port, in order, and must only enqueue; a change may be skipped when a later
+        one has come.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+
+
+class PvClient(Protocol):
+    """A client of PVs elsewhere; every method may be called from any thread.
+
+    The value of a reading is a float, int, bool or str, or a read-only numpy array (an enum is its index; an
+    array of texts has elements of type str). A PV whose name ends in `$` is a text over CA.
+    """
+
+    def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
+        """Ask the server for value and quality now.
+
+        Raises:
+            LinkTimeout: It did not answer within `timeout` seconds.
+            LinkRefused: It refused.
+        """
+
+    def get_many(self, pvs: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT) -> list[Reading | LinkError]:
+        """Ask for several PVs at once; return for each, in order, its reading or what went wrong.
+
+        All of it takes `timeout` seconds at most; a dead one does not delay the others.
+        """
+
+    def ask(
+        self, pv: str, answer: Callable[[Reading | LinkError], None], *, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        """Ask the server for value and quality without waiting.
+
+        `answer` is called once, on a thread of the client: with the reading, or with what went wrong, a LinkTimeout
+        after `timeout` seconds at the latest; at once when the PV is known not to be connected. It must only enqueue.
+        """
+
+    def put(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT, wait: bool = False) -> None:
+        """Write a value and return when the server has taken it.
+
+        Args:
+            pv: The PV; an enum takes a label as well as an index.
+            value: What to write.
+            timeout: Seconds.
+            wait: Return only when the record has been processed to its end (a put with callback over CA).
+
+        Raises:
+            LinkTimeout: The server did not answer in time. The value may arrive yet.
+            LinkRefused: It refused.
+            LinkValueError: The PV cannot take that value.
+        """
+
+    def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Hand over a value to be written, without waiting and without raising for anything that the PV does.
+
+        One write per PV is under way; while it is, only the latest of later values is kept. What could
+        not be written within `timeout` seconds is dropped.
+        """
+
+    def send(
+        self,
+        pv: str,
+        value: Value,
+        done: Callable[[LinkError | LinkValueError | None], None],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Write a value without waiting; `done` is told once, on a thread of the client, how it went.
+
+        Told None when the server has taken it. It must only enqueue. The write is without callback: a slow record
+        holds nobody up.
+        """
+
+    def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """Do as `monitor`, but call back on the thread on which the client library tells: it must only enqueue."""
+
+    def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """Call `callback` for every change of value or quality, one after another, in a thread of its own.
+
+        The first call comes at once: the present reading if known, else one that is not connected. When
+        the connection is lost it is called with the last value, INVALID and not connected; it recovers by
+        itself. When the callback is slow, the oldest of many waiting readings are dropped.
+
+        Returns:
+            What ends the subscription; a call that is under way may still finish after that.
+        """
+
+    def close(self) -> None:
+        """End all subscriptions and threads; everything afterwards raises LinkError."""
 
 
 class AuthorLoop(Protocol):

@@ -14,18 +14,36 @@ from iocmng.spec.instance import (
     Supervision,
 )
 from iocmng.spec.record import RecordSpec
+from iocmng.spec.wiring import (
+    AgeBy,
+    LatchDirection,
+    LinkMode,
+    LinkSpec,
+    LogicSpec,
+    OnInvalid,
+    RuleSpec,
+    TransformSpec,
+)
 
 __all__ = [
+    "AgeBy",
     "Direction",
     "InstanceSpec",
     "JobSettings",
     "Kind",
+    "LatchDirection",
+    "LinkMode",
+    "LinkSpec",
+    "LogicSpec",
     "Mode",
+    "OnInvalid",
     "OnStall",
     "ParameterValue",
     "PluginRef",
     "PortSpec",
     "RecordSpec",
     "RestartPolicy",
+    "RuleSpec",
     "Supervision",
+    "TransformSpec",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iocmng.spec.record import RecordSpec
+from iocmng.spec.wiring import LatchDirection, LinkSpec, LogicSpec
 from iocmng.values import Value
 
 
@@ -121,7 +122,10 @@ class PluginRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSpec:
-    """A declared port: `value` is what the config declares, `fail_safe` what it shows when not running."""
+    """A declared port: `value` is what the config declares, `fail_safe` what it shows when not running.
+
+    `buffer_size` is the length of its ring buffer, `latch` which values set by a rule it keeps; None for neither.
+    """
 
     name: str
     direction: Direction
@@ -129,6 +133,9 @@ class PortSpec:
     value: Value | None = None
     fail_safe: Value | None = None
     hold_on_pause: bool = False
+    link: LinkSpec | None = None
+    buffer_size: int | None = None
+    latch: LatchDirection | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +170,7 @@ class InstanceSpec:
     defaults: Mapping[str, RecordSpec] = field(default_factory=dict)
     supervision: Supervision = Supervision()
     job: JobSettings = JobSettings()
+    logic: LogicSpec = field(default_factory=LogicSpec)
     enabled: bool = True
     class_name: str = ""
     beamline: Mapping[str, Any] = field(default_factory=dict)

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from iocmng.links.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
-from iocmng.links.protocol import DEFAULT_TIMEOUT, Undo
+from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, Undo
 from iocmng.values import Reading, Severity, Status, Value
 
 

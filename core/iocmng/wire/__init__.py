@@ -6,7 +6,16 @@ from iocmng.wire.endpoint import ENDPOINT_FILE, TOKEN_FILE, Endpoint, process_st
 from iocmng.wire.event import Actor, Event, EventKind
 from iocmng.wire.finding import Finding, Level, Where
 from iocmng.wire.host import HostView, Problem, Role
-from iocmng.wire.instance import InstanceDetail, InstanceView, ParameterView, PortView, PvView, StateChange
+from iocmng.wire.instance import (
+    InstanceDetail,
+    InstanceView,
+    LinkView,
+    ParameterView,
+    PortView,
+    PvView,
+    RuleView,
+    StateChange,
+)
 from iocmng.wire.log import LogLine
 from iocmng.wire.metrics import MetricsView, SiteMetrics
 from iocmng.wire.run import RunView
@@ -25,6 +34,7 @@ __all__ = [
     "InstanceDetail",
     "InstanceView",
     "Level",
+    "LinkView",
     "LogLine",
     "MetricsView",
     "NewToken",
@@ -34,6 +44,7 @@ __all__ = [
     "PvView",
     "ReloadView",
     "Role",
+    "RuleView",
     "RunView",
     "SiteMetrics",
     "StateChange",

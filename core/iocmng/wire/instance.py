@@ -76,12 +76,59 @@ class PvView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """The link of a port: its address, how it is used, and how it does.
+
+    `mode` is `poll` or `monitor` for an input, "" for an output; `local` says that the PV is one of this host.
+    `age` is seconds since the last proof of life of an input; `complaint` why it is not well, or "".
+    `updates` counts readings taken, or values the target took; `failures` what went wrong; `dropped` readings or
+    values that were superseded before their turn; `pending` that a value waits for the target.
+    """
+
+    address: str
+    mode: str = ""
+    local: bool = False
+    connected: bool = False
+    age: float | None = None
+    complaint: str = ""
+    updates: int = 0
+    failures: int = 0
+    dropped: int = 0
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortView:
-    """A declared port and its PV."""
+    """A declared port, its PV, and its link when it has one."""
 
     name: str
     direction: str
     pv: PvView
+    link: LinkView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleView:
+    """The present decision of a rule and its reason.
+
+    `state` is `active`, `inactive` or `undecided`; `condition` what it was written as, `value` what that gives now:
+    True, False, or None for unknown. `held` says that it keeps an earlier decision because inputs are unknown.
+    `since` is when it was decided so, seconds since 1970-01-01 UTC; `pending` seconds until a `for` or `clear_for`
+    is over, None when none runs.
+    """
+
+    id: str
+    state: str
+    condition: str
+    value: bool | None = None
+    reason: str = ""
+    held: bool = False
+    since: float = 0.0
+    pending: float | None = None
+    message: str = ""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    actuators: Mapping[str, Any] = field(default_factory=dict)
+    fired: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +144,11 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceDetail:
-    """Everything of one instance."""
+    """Everything of one instance.
+
+    `latched` are outputs that hold a value until CLEAR; `unknowns` counts, by transform or rule, evaluations in which
+    an expression could not be computed (division by zero, an empty buffer, a text where a number is needed).
+    """
 
     view: InstanceView
     parameters: tuple[ParameterView, ...] = ()
@@ -117,3 +168,7 @@ class InstanceDetail:
     allowed: tuple[str, ...] = ()
     config: str = ""
     module: str = ""
+    rules: tuple[RuleView, ...] = ()
+    latched: Mapping[str, Any] = field(default_factory=dict)
+    evaluations: int = 0
+    unknowns: Mapping[str, int] = field(default_factory=dict)
