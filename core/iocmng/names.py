@@ -124,7 +124,8 @@ def parse_link(link: str, default: Provider) -> LinkAddress:
     name = rest if separator else scheme
     if separator and scheme not in list(Provider):
         raise BadInput(
-            f"link {link!r}: scheme {scheme!r} is unknown", hint=did_you_mean(scheme, list(Provider))
+            f"link {link!r}: scheme {scheme!r} is unknown",
+            hint=did_you_mean(scheme, [one.value for one in Provider]),
         )
     if not name or any(character.isspace() or not character.isprintable() for character in name):
         raise BadInput(f"link {link!r} names no PV", hint="write NAME, ca://NAME or pva://NAME")

@@ -186,24 +186,11 @@ def test_an_output_has_no_access_group_and_no_keys_of_inputs() -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("transforms: [{output: A, expression: '1'}]", "transforms"),
-        ("rule_defaults: {A: 1}", "rule_defaults"),
-        ("rules: [{id: r, condition: 'a > 1'}]", "rules"),
         ("isolation: process", "isolation"),
         ("memory_limit: 100", "memory_limit"),
         ("engine: cothread", "engine"),
         ("script: {path: a.py}", "script"),
         ("handshake: {prefixes: {main: 'A:'}}", "handshake"),
-        ("parameters: {mode: reactive}", "parameters.mode"),
-        ("arguments: {inputs: {X: {link: 'A:B'}}}", "arguments.inputs.X.link"),
-        ("arguments: {inputs: {X: {link_mode: monitor}}}", "arguments.inputs.X.link_mode"),
-        ("arguments: {inputs: {X: {trigger: true}}}", "arguments.inputs.X.trigger"),
-        ("arguments: {inputs: {X: {poll_rate: 2}}}", "arguments.inputs.X.poll_rate"),
-        ("arguments: {inputs: {X: {max_age: 2}}}", "arguments.inputs.X.max_age"),
-        ("arguments: {outputs: {X: {buffer_size: 5}}}", "arguments.outputs.X.buffer_size"),
-        ("arguments: {outputs: {X: {latch: yes}}}", "arguments.outputs.X.latch"),
-        ("arguments: {outputs: {X: {latch_dir: any}}}", "arguments.outputs.X.latch_dir"),
-        ("arguments: {outputs: {X: {reassert: false}}}", "arguments.outputs.X.reassert"),
     ],
 )
 def test_what_this_version_does_not_run_is_refused(text: str, key: str) -> None:
@@ -213,6 +200,45 @@ def test_what_this_version_does_not_run_is_refused(text: str, key: str) -> None:
     assert finding.level is Level.ERROR
     assert finding.where.key == key
     assert finding.where.line == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("{inputs: {X: {link_mode: monitor}}}", "inputs.X.link_mode"),
+        ("{inputs: {X: {trigger: true}}}", "inputs.X.trigger"),
+        ("{inputs: {X: {poll_rate: 2}}}", "inputs.X.poll_rate"),
+        ("{inputs: {X: {max_age: 2}}}", "inputs.X.max_age"),
+        ("{inputs: {X: {age_by: source}}}", "inputs.X.age_by"),
+        ("{outputs: {X: {reassert: false}}}", "outputs.X.reassert"),
+    ],
+)
+def test_a_key_about_links_needs_a_link(text: str, key: str) -> None:
+    finding = find(parse_config(f"arguments: {text}", "c.yaml"), "needs-link")
+    assert finding.level is Level.ERROR
+    assert finding.where.key == f"arguments.{key}"
+    lenient = parse_config(f"arguments: {text}", "c.yaml", lenient=True)
+    assert lenient.config is not None
+    assert find(lenient, "needs-link").level is Level.WARNING
+    linked = text.replace("X: {", "X: {link: 'P:X', ")
+    assert parse_config(f"arguments: {linked}", "c.yaml").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        ("http://P:X", "scheme 'http'"),
+        ("pvs://P:X", "did you mean 'pva'?"),
+        ("ca://", "names no PV"),
+        ("'P X'", "names no PV"),
+    ],
+)
+def test_a_link_that_leads_nowhere(link: str, says: str) -> None:
+    finding = find(parse_config(f"arguments:\n  inputs:\n    X: {{link: {link}}}", "c.yaml"), "link")
+    assert (finding.where.line, finding.where.column) == (3, 15)
+    assert says in f"{finding.message} {finding.hint}"
+    finding = find(parse_config(f"supervision: {{heartbeat_link: {link}}}", "c.yaml"), "link")
+    assert finding.where.key == "supervision.heartbeat_link"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +267,7 @@ arguments:
     B: {low: 3, high: 1, unt: K}
   outputs:
     A: {}
-    C: {alarm: {high: 5, hihi: 1}, link: 'X:Y'}
+    C: {alarm: {high: 5, hihi: 1}, link: 'x://Y'}
 rules: [{id: a}]
 supervision: {restart: sometimes}
 """
@@ -255,7 +281,7 @@ supervision: {restart: sometimes}
         (7, "unknown-key"),
         (9, "duplicate-port"),
         (10, "alarm-order"),
-        (10, "not-supported-yet"),
+        (10, "link"),
         (11, "missing-key"),
         (12, "bad-value"),
     ]

@@ -8,14 +8,14 @@ import iocmng
 from iocmng.plugins.codes import CODES
 
 HOME = Path(iocmng.__file__).parent
-PLACES = ("config", "settings", "spec", "plugins")
+PLACES = ("config", "settings", "spec", "logic", "plugins")
 MAKERS = {
     "Finding": 1,
     "error": 0,
     "warning": 0,
     "_error": 0,
     "_refused": 1,
-    "_Problem": 1,
+    "Problem": 1,
     "note": 1,
     "_report": 0,
 }

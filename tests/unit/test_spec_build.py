@@ -290,7 +290,7 @@ def test_reserved_parameters_are_checked_wherever_they_come_from() -> None:
     finding = fault("", requested={"interval": "fast"})
     assert "'interval' (from request)" in finding.message
     assert "'fast'" in finding.message
-    assert fault("", chosen={"mode": "reactive"}).code == "not-supported-yet"
+    assert fault("", chosen={"mode": "reactive"}).code == "no-trigger"
     isolated = InstanceSettings(plugin="p", isolation="process")
     assert fault("", site=isolated).code == "not-supported-yet"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from iocmng import names
 from iocmng.config.models import RESERVED_PARAMETERS, PluginConfig
-from iocmng.config.port_check import check_port
+from iocmng.config.port_check import check_address, check_port
 from iocmng.config.report import Report
 from iocmng.config.text import text_problem
 
@@ -30,6 +30,8 @@ def check(config: PluginConfig, report: Report, *, lenient: bool) -> None:
     """
     _check_later(config, report)
     _check_texts(config, report)
+    if config.supervision.heartbeat_link is not None:
+        check_address(config.supervision.heartbeat_link, report, "supervision", "heartbeat_link")
     _check_names(config, report, lenient=lenient)
     for section, ports in (("inputs", config.arguments.inputs), ("outputs", config.arguments.outputs)):
         for name, port in ports.items():
@@ -42,15 +44,11 @@ def _check_later(config: PluginConfig, report: Report) -> None:
         if what:
             report.error("not-supported-yet", f"{'.'.join(path)}: {LATER}", *path, hint="remove it", key=True)
 
-    later(config.transforms, "transforms")
-    later(config.rule_defaults, "rule_defaults")
-    later(config.rules, "rules")
     later(config.script, "script")
     later(config.handshake, "handshake")
     later(config.memory_limit, "memory_limit")
     later(config.isolation != "thread", "isolation")
     later(config.engine != "thread", "engine")
-    later(config.parameters.mode == "reactive", "parameters", "mode")
 
 
 def _check_texts(config: PluginConfig, report: Report) -> None:

@@ -12,11 +12,11 @@ from iocmng.config.document import Path
 from iocmng.config.ports import KEYS_BY_TYPE, TYPED_KEYS, OutputPort, Port
 from iocmng.config.report import Report
 from iocmng.config.text import MAX_DESCRIPTION, MAX_ELEMENT, MAX_STATE, MAX_STATES, MAX_UNIT, text_problem
+from iocmng.errors import BadInput
 from iocmng.values import PortType
 from iocmng.wire import Level
 
-_LATER = "link link_mode poll_rate max_age age_by trigger buffer_size latch latch_dir reassert"
-LATER_KEYS = tuple(_LATER.split())
+LINK_KEYS = ("link_mode", "poll_rate", "max_age", "age_by", "trigger", "reassert")
 LIMITS = ("lolo", "low", "high", "hihi")
 NUMBERS = frozenset({PortType.FLOAT, PortType.INT})
 
@@ -44,7 +44,7 @@ INT64 = 2**63
 
 def check_port(path: Path, port: Port, report: Report, *, lenient: bool) -> None:
     """Report everything about the port at `path` that one key alone does not tell."""
-    _check_later(path, port, report)
+    _check_link(path, port, report, lenient=lenient)
     _check_keys(path, port, report, lenient=lenient)
     _check_texts(path, port, report)
     _check_fields(path, port, report)
@@ -62,18 +62,29 @@ def check_port(path: Path, port: Port, report: Report, *, lenient: bool) -> None
         report.error("missing-key", f"{path[-1]}: an enum needs labels", *path, hint="add labels: [A, B]")
 
 
-def _check_later(path: Path, port: Port, report: Report) -> None:
-    for key in LATER_KEYS:
+def _check_link(path: Path, port: Port, report: Report, *, lenient: bool) -> None:
+    if port.link is not None:
+        check_address(port.link, report, *path, "link")
+        return
+    for key in LINK_KEYS:
         field = type(port).model_fields.get(key)
         if field is not None and getattr(port, key) != field.default:
-            report.error(
-                "not-supported-yet",
-                f"{path[-1]}.{key}: this version does not run it yet",
-                *path,
-                key,
-                hint="remove it",
+            report.add(
+                Level.WARNING if lenient else Level.ERROR,
+                "needs-link",
+                f"{path[-1]}.{key} is about a link, and {path[-1]} has none",
+                (*path, key),
+                "add link: NAME, or remove it",
                 key=True,
             )
+
+
+def check_address(link: str, report: Report, *path: str | int | float) -> None:
+    """Report a link that names no PV, or an unknown scheme."""
+    try:
+        names.parse_link(link, names.Provider.PVA)
+    except BadInput as problem:
+        report.error("link", f"{path[-2]}: {problem.detail}", *path, hint=problem.hint)
 
 
 def _check_keys(path: Path, port: Port, report: Report, *, lenient: bool) -> None:

@@ -72,7 +72,13 @@ def run_ioc(
     stop_on_signals()
     pv_client.init(pva=pva)
     spec = _describe(
-        plugin_class, config, parameters or {}, prefix or "", name or plugin_class.__name__, flat=flat
+        plugin_class,
+        config,
+        parameters or {},
+        prefix or "",
+        name or plugin_class.__name__,
+        flat=flat,
+        pva=pva,
     )
     if pvout is not None:
         target = Path(pvout)
@@ -100,6 +106,7 @@ def _describe(
     name: str,
     *,
     flat: bool,
+    pva: bool,
 ) -> InstanceSpec:
     from iocmng.runtime.parameters import model_of
     from iocmng.spec.build import describe
@@ -126,6 +133,7 @@ def _describe(
             declared=tuple(model.model_fields) if model else (),
             class_name=cls.__name__,
             flat=flat,
+            pva=pva,
             locate=loaded.locate,
         )
         findings += more

@@ -62,6 +62,21 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "this version does not run it", "remove it, or wait for the version that does"
         ),
         "does-not-apply": Code("the key has no effect here", "remove it"),
+        # links and logic
+        "link": Code("a link names no PV, or an unknown scheme", "write NAME, ca://NAME or pva://NAME"),
+        "link-self": Code("a port is linked to its own PV", "name the PV of another record"),
+        "needs-link": Code("a key about links on a port without one", "add link: NAME, or remove the key"),
+        "no-trigger": Code(
+            "no input of a reactive task has trigger: true", "add it to a linked input, or change the mode"
+        ),
+        "unknown-output": Code("no output is called that", "correct the name, or declare the output"),
+        "unknown-actuator": Code("no port is called that", "correct the name, or declare a linked port"),
+        "actuator-unlinked": Code("an actuator's port is linked to no PV", "add link: to the port"),
+        "output-value": Code(
+            "the value is none that the output can take", "correct it; labels are listed in the message"
+        ),
+        "message-pv": Code("message_pv names no output of type string", "give the output type: string"),
+        "group": Code("the PV of a first-out group cannot be served", "rename the group"),
         "unset-variable": Code("${VAR} is not set and has no default", "set it, or write ${VAR:-default}"),
         # names and instances
         "name": Code("a name has characters that are not allowed", "letters, digits, - and _; rename it"),

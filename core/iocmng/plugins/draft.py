@@ -98,6 +98,7 @@ class Draft:
             class_name=verdict.class_name if verdict else "",
             beamline=settings.beamline,
             devices=not settings.disable_ophyd,
+            pva=settings.pva,
             locate=self.loaded.locate,
         )
         self.key = parameters_key(self.values) if self.spec else ""

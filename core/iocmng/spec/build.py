@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from iocmng import names
-from iocmng.config import JobKeys, PluginConfig, SupervisionKeys
+from iocmng.config import PluginConfig
+from iocmng.names import Provider
 from iocmng.settings.instances import InstanceSettings
 from iocmng.spec import parameters as layers
 from iocmng.spec.defaults import invalid_defaults, job_defaults, task_defaults
-from iocmng.spec.instance import (
-    InstanceSpec,
-    JobSettings,
-    Kind,
-    Mode,
-    OnStall,
-    ParameterValue,
-    PluginRef,
-    RestartPolicy,
-    Supervision,
-)
-from iocmng.spec.ports import PortProblem, PortTemplate, port_template
+from iocmng.spec.instance import Direction, InstanceSpec, Kind, Mode, ParameterValue, PluginRef
+from iocmng.spec.plan import Plan, plan_of, supervision_of
+from iocmng.spec.ports import PortTemplate
 from iocmng.wire import Finding, Level, Where
 
 Locate = Callable[..., Where]
 _JOB_SUPERVISION = frozenset({"start_order", "depends_on", "start_timeout", "stop_timeout"})
-_KEPT_PLANS = 256
-_plans: OrderedDict[int, tuple[PluginConfig, _Plan]] = OrderedDict()
-_lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class _Problem:
-    level: Level
-    code: str
-    message: str
-    path: tuple[str, ...]
-    hint: str = ""
-    at_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What all instances of one config share."""
-
-    ports: tuple[PortTemplate, ...]
-    problems: tuple[_Problem, ...]
-    declared: Mapping[str, Any]
-    merged: Mapping[str, ParameterValue]
-    supervision: Supervision
-    job: JobSettings
 
 
 def _nowhere(*path: str | int, key: bool = False) -> Where:
@@ -76,6 +40,7 @@ def describe(
     beamline: Mapping[str, Any] | None = None,
     devices: bool = False,
     flat: bool = False,
+    pva: bool = True,
     locate: Locate = _nowhere,
 ) -> tuple[InstanceSpec | None, list[Finding]]:
     """Describe one instance.
@@ -95,12 +60,13 @@ def describe(
         beamline: Content of the beamline file.
         devices: Whether tasks may have the devices that it describes.
         flat: PVs stand right under the host's prefix, as iocmng 2 served them.
+        pva: Provider of links without a scheme where `parameters.pva` says nothing: PVA, or CA when False.
         locate: The config's places (`LoadedConfig.locate`).
 
     Returns:
         The spec, None when there is an error among the findings; and the findings.
     """
-    plan = _plan(config)
+    plan = plan_of(config)
     prefix = (site.prefix if site else None) or config.prefix or name.upper()
     pv_prefix = host_prefix if flat else names.pv_name(host_prefix, prefix)
     findings = [
@@ -112,22 +78,25 @@ def describe(
     findings += more
     findings += _kind_findings(config, site, kind, parameters, locate)
     mode = Mode(parameters.mode)
-    defaults = job_defaults(pv_prefix) if kind is Kind.JOB else task_defaults(pv_prefix, mode)
+    if kind is Kind.JOB:
+        defaults = job_defaults(pv_prefix)
+        findings += _job_findings(config, plan, locate)
+    else:
+        defaults = task_defaults(pv_prefix, mode, plan.wiring)
+        findings += _mode_findings(mode, plan, locate)
     for template in plan.ports:
         if template.name in defaults:
             del defaults[template.name]
-            section = "inputs" if template.direction == "input" else "outputs"
-            findings.append(
-                Finding(
-                    Level.NOTE,
-                    "takes-default",
-                    f"port {template.name!r} takes the place of the default PV of that name",
-                    locate("arguments", section, template.name, key=True),
-                )
-            )
+            text = f"port {template.name!r} takes the place of the default PV of that name"
+            where = locate("arguments", _section(template), template.name, key=True)
+            findings.append(Finding(Level.NOTE, "takes-default", text, where))
     findings += _length_findings(pv_prefix, plan.ports, defaults, locate)
+    findings += _self_links(pv_prefix, plan.ports, locate)
     if any(finding.level is Level.ERROR for finding in findings):
         return None, findings
+    over_pva = pva if parameters.pva is None else parameters.pva
+    provider = Provider.PVA if over_pva else Provider.CA
+    reactive = mode is Mode.REACTIVE
     version = parameters.version if parameters.version is not None else plugin.version
     return InstanceSpec(
         name=name,
@@ -141,10 +110,14 @@ def describe(
         description=config.description,
         version=str(version),
         parameters=merged,
-        ports=tuple(template.port(f"{pv_prefix}:{template.name}") for template in plan.ports),
+        ports=tuple(
+            template.port(f"{pv_prefix}:{template.name}", provider, reactive=reactive)
+            for template in plan.ports
+        ),
         defaults=defaults,
-        supervision=_supervision(config, site) if _supervised(site) else plan.supervision,
+        supervision=supervision_of(config, site) if _supervised(site) else plan.supervision,
         job=plan.job,
+        logic=plan.logic,
         enabled=site.enabled if site else True,
         class_name=class_name,
         beamline=beamline or {},
@@ -196,61 +169,8 @@ def reduced(spec: InstanceSpec, host_prefix: str) -> InstanceSpec:
     )
 
 
-def _plan(config: PluginConfig) -> _Plan:
-    with _lock:
-        kept = _plans.get(id(config))
-        if kept is not None:
-            _plans.move_to_end(id(config))
-            return kept[1]
-    plan = _make_plan(config)
-    with _lock:
-        # The config is kept with its plan, so that its id cannot be given to another object meanwhile.
-        _plans[id(config)] = (config, plan)
-        while len(_plans) > _KEPT_PLANS:
-            _plans.popitem(last=False)
-    return plan
-
-
-def _make_plan(config: PluginConfig) -> _Plan:
-    ports: list[PortTemplate] = []
-    problems: list[_Problem] = []
-    for section, declared in (("inputs", config.arguments.inputs), ("outputs", config.arguments.outputs)):
-        for name, port in declared.items():
-            if names.is_refused_port(name):
-                continue
-            try:
-                ports.append(port_template(name, port))
-            except PortProblem as problem:
-                path = ("arguments", section, name, problem.key)
-                problems.append(
-                    _Problem(Level.ERROR, "value", f"{name}.{problem.message}", path, problem.hint)
-                )
-    given = config.parameters.given
-    return _Plan(
-        tuple(ports),
-        tuple(problems),
-        given,
-        layers.merge((layers.CONFIG, given)),
-        _supervision(config, None),
-        _job(config.job),
-    )
-
-
 def _supervised(site: InstanceSettings | None) -> bool:
     return site is not None and bool(site.supervision.model_fields_set)
-
-
-def _supervision(config: PluginConfig, site: InstanceSettings | None) -> Supervision:
-    keys: dict[str, Any] = {name: getattr(config.supervision, name) for name in SupervisionKeys.model_fields}
-    if site is not None:
-        keys.update({name: getattr(site.supervision, name) for name in site.supervision.model_fields_set})
-    keys["restart"] = RestartPolicy(keys["restart"])
-    keys["on_stall"] = OnStall(keys["on_stall"])
-    return Supervision(**keys)
-
-
-def _job(job: JobKeys) -> JobSettings:
-    return JobSettings(**{field.name: getattr(job, field.name) for field in fields(JobSettings)})
 
 
 def _name_findings(name: str, prefix: str, locate: Locate, *, flat: bool) -> list[Finding]:
@@ -271,7 +191,7 @@ def _name_findings(name: str, prefix: str, locate: Locate, *, flat: bool) -> lis
 
 
 def _parameters(
-    plan: _Plan,
+    plan: Plan,
     config: PluginConfig,
     plugin: PluginRef,
     site: InstanceSettings | None,
@@ -315,8 +235,6 @@ def _kind_findings(
         found.append(Finding(level, code, message, locate(*path, key=True) if path else Where()))
 
     later = "this version does not run it yet"
-    if parameters is not config.parameters and parameters.mode == Mode.REACTIVE:
-        note(Level.ERROR, "not-supported-yet", f"mode reactive: {later}")
     if site is not None and site.isolation == "process":
         note(Level.ERROR, "not-supported-yet", f"isolation process: {later}")
     if kind is Kind.JOB and config.supervision.model_fields_set - _JOB_SUPERVISION:
@@ -325,6 +243,46 @@ def _kind_findings(
     if kind is Kind.TASK and config.job.model_fields_set:
         note(Level.WARNING, "does-not-apply", "job: is for jobs, this is a task", "job")
     return found
+
+
+def _job_findings(config: PluginConfig, plan: Plan, locate: Locate) -> Iterator[Finding]:
+    for section in ("transforms", "rule_defaults", "rules"):
+        if getattr(config, section):
+            text = f"{section} are for tasks: a job does not evaluate them"
+            yield Finding(Level.ERROR, "does-not-apply", text, locate(section, key=True), "remove them")
+    for template in plan.ports:
+        if template.link is not None:
+            text = f"{template.name}.link: links are for tasks: a job gets its inputs from the request"
+            where = locate("arguments", _section(template), template.name, "link", key=True)
+            yield Finding(Level.ERROR, "does-not-apply", text, where, "remove it, or use iocmng.pv_client")
+
+
+def _mode_findings(mode: Mode, plan: Plan, locate: Locate) -> Iterator[Finding]:
+    if mode is not Mode.REACTIVE or any(one.link and one.link.trigger for one in plan.ports):
+        return
+    where = locate("parameters", "mode")
+    hint = "add trigger: true to a linked input, or set parameters.mode to continuous"
+    if any(one.direction is Direction.INPUT and one.link is None for one in plan.ports):
+        text = "no input of this reactive task has trigger: true: it runs only when a client writes an input"
+        yield Finding(Level.WARNING, "no-trigger", text, where, hint)
+    else:
+        text = "a reactive task runs when an input changes, and no input has trigger: true"
+        yield Finding(Level.ERROR, "no-trigger", text, where, hint)
+
+
+def _self_links(pv_prefix: str, ports: tuple[PortTemplate, ...], locate: Locate) -> Iterator[Finding]:
+    for template in ports:
+        if template.link is None:
+            continue
+        pv, _, field = template.link.link(Provider.CA, monitor=False).address.pv.partition(".")
+        if pv == f"{pv_prefix}:{template.name}" and field in ("", "VAL", "VAL$"):
+            text = f"{template.name} is linked to itself: {pv} is its own PV"
+            where = locate("arguments", _section(template), template.name, "link")
+            yield Finding(Level.ERROR, "link-self", text, where, "name the PV of another record")
+
+
+def _section(template: PortTemplate) -> str:
+    return "inputs" if template.direction == "input" else "outputs"
 
 
 def _length_findings(
@@ -336,8 +294,7 @@ def _length_findings(
     found = []
     for template in ports:
         if problem := names.pv_name_problem(f"{pv_prefix}:{template.name}"):
-            section = "inputs" if template.direction == "input" else "outputs"
-            place = locate("arguments", section, template.name, key=True)
+            place = locate("arguments", _section(template), template.name, key=True)
             found.append(
                 Finding(Level.ERROR, "pv-too-long", problem, place, "shorten the port or the prefix")
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from iocmng import names
 from iocmng.lifecycle import HostState, JobState, State
 from iocmng.spec.instance import Kind, Mode
 from iocmng.spec.record import RecordSpec
-from iocmng.values import PortType
+from iocmng.values import DType, PortType
 
 LONG_TEXT = 255
 SHORT_TEXT = 39
@@ -160,6 +161,33 @@ _HOST: Mapping[str, Template] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What further default PVs follow: names of linked inputs and outputs, and first-out groups."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+UNWIRED = Wiring()
+FIRST = "_FIRST"
+"""End of the PV that names the first rule of a group that fired."""
+
+
+def _connections(kind: str, ports: tuple[str, ...]) -> dict[str, Template]:
+    if not ports:
+        return {}
+    longest = max(LONG_TEXT, len("\n".join(ports)))
+    return {
+        f"CONN_{kind}": {
+            "type": PortType.ARRAY, "record_type": "waveform", "length": len(ports), "dtype": DType.UINT8,
+            "description": "1 connected, 0 not, by CONN_" + kind + "_NAMES",
+        },
+        f"CONN_{kind}_NAMES": _text("Linked ports, one a line", longest),
+    }  # fmt: skip
+
+
 def _named(prefix: str, templates: Mapping[str, Template]) -> dict[str, RecordSpec]:
     return {
         port: RecordSpec(name=f"{prefix}:{port}", port=port, **template)
@@ -168,14 +196,22 @@ def _named(prefix: str, templates: Mapping[str, Template]) -> dict[str, RecordSp
 
 
 @cache
-def _task_templates(mode: Mode) -> Mapping[str, Template]:
+def _task_templates(mode: Mode, wiring: Wiring) -> Mapping[str, Template]:
     last = {"RUN": _RUN_TASK} if mode is Mode.TRIGGERED else {"CYCLE_COUNT": _CYCLE_COUNT}
-    return {**_TASK, **last}
+    firsts = {f"{group}{FIRST}": _text("First rule of the group that fired") for group in wiring.groups}
+    connections = {**_connections("INP", wiring.inputs), **_connections("OUT", wiring.outputs)}
+    return {**_TASK, **last, **connections, **firsts}
 
 
-def task_defaults(pv_prefix: str, mode: Mode) -> dict[str, RecordSpec]:
-    """Default PVs of a task by their last part: `RUN` when it is triggered, else `CYCLE_COUNT`."""
-    return _named(pv_prefix, _task_templates(mode))
+def task_defaults(pv_prefix: str, mode: Mode, wiring: Wiring = UNWIRED) -> dict[str, RecordSpec]:
+    """Default PVs of a task by their last part: `RUN` when it is triggered, else `CYCLE_COUNT`.
+
+    Args:
+        pv_prefix: Prefix of the instance.
+        mode: What makes it run.
+        wiring: Its links and first-out groups, which have PVs of their own.
+    """
+    return _named(pv_prefix, _task_templates(mode, wiring))
 
 
 def job_defaults(pv_prefix: str) -> dict[str, RecordSpec]:

@@ -8,10 +8,12 @@ from typing import Any
 
 from iocmng.config import Alarm, InputPort, OutputPort, Port
 from iocmng.config.document import SwitchWord
+from iocmng.names import Provider, parse_link
 from iocmng.spec.convert import convert
 from iocmng.spec.defaults import STATE_SEVERITY_FIELDS, Template
 from iocmng.spec.instance import Direction, PortSpec
 from iocmng.spec.record import RecordSpec
+from iocmng.spec.wiring import AgeBy, LatchDirection, LinkMode, LinkSpec
 from iocmng.values import PortType, Value
 
 LIMIT_FIELDS = {
@@ -25,6 +27,7 @@ SEED_HIGH = 100
 """Where `alarm_on` of a number acted in iocmng 2 when no `high` was stated."""
 
 LONGEST_SHORT_TEXT = 39
+LATCH_DIRECTIONS = {"0->1": LatchDirection.RISE, "1->0": LatchDirection.FALL}
 _INT32 = 2**31
 
 _RECORD_TYPES = {
@@ -36,8 +39,39 @@ _RECORD_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTemplate:
+    """A link without its instance; `mode` None leaves that to `trigger` and the instance's mode."""
+
+    text: str
+    mode: LinkMode | None = None
+    poll_rate: float | None = None
+    max_age: float | None = None
+    age_by: AgeBy = AgeBy.RECEIPT
+    trigger: bool = False
+    reassert: bool = True
+
+    def link(self, provider: Provider, *, monitor: bool) -> LinkSpec:
+        """The link of one instance.
+
+        Args:
+            provider: Provider of a link without a scheme.
+            monitor: Whether inputs of this instance are monitored unless they say otherwise.
+        """
+        default = LinkMode.MONITOR if monitor or self.trigger else LinkMode.POLL
+        return LinkSpec(
+            address=parse_link(self.text, provider),
+            mode=self.mode or default,
+            poll_rate=self.poll_rate,
+            max_age=self.max_age,
+            age_by=self.age_by,
+            trigger=self.trigger,
+            reassert=self.reassert,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PortTemplate:
-    """A port without its instance: `record` are the record's arguments but its name."""
+    """A port without its instance: `record` are the record's arguments but its name, `link` is as written."""
 
     name: str
     direction: Direction
@@ -45,9 +79,18 @@ class PortTemplate:
     value: Value | None
     fail_safe: Value | None
     hold_on_pause: bool
+    link: LinkTemplate | None = None
+    buffer_size: int | None = None
+    latch: LatchDirection | None = None
 
-    def port(self, pv_name: str) -> PortSpec:
-        """The port of one instance."""
+    def port(self, pv_name: str, provider: Provider, *, reactive: bool = False) -> PortSpec:
+        """The port of one instance.
+
+        Args:
+            pv_name: Its PV.
+            provider: Provider of a link without a scheme.
+            reactive: Whether the instance is in reactive mode, where inputs are monitored by default.
+        """
         return PortSpec(
             name=self.name,
             direction=self.direction,
@@ -55,6 +98,9 @@ class PortTemplate:
             value=self.value,
             fail_safe=self.fail_safe,
             hold_on_pause=self.hold_on_pause,
+            link=self.link.link(provider, monitor=reactive) if self.link else None,
+            buffer_size=self.buffer_size,
+            latch=self.latch,
         )
 
 
@@ -103,7 +149,31 @@ def port_template(name: str, port: Port) -> PortTemplate:
         value=value,
         fail_safe=fail_safe,
         hold_on_pause=isinstance(port, OutputPort) and port.on_pause == "hold",
+        link=_link(port),
+        buffer_size=port.buffer_size,
+        latch=_latch(port),
     )
+
+
+def _link(port: Port) -> LinkTemplate | None:
+    if port.link is None:
+        return None
+    if isinstance(port, InputPort):
+        return LinkTemplate(
+            port.link,
+            mode=LinkMode(port.link_mode) if port.link_mode else None,
+            poll_rate=port.poll_rate,
+            max_age=port.max_age,
+            age_by=AgeBy(port.age_by),
+            trigger=port.trigger,
+        )
+    return LinkTemplate(port.link, mode=LinkMode.POLL, reassert=getattr(port, "reassert", True))
+
+
+def _latch(port: Port) -> LatchDirection | None:
+    if not isinstance(port, OutputPort) or not port.latch:
+        return None
+    return LATCH_DIRECTIONS.get(port.latch_dir) or LatchDirection(port.latch_dir)
 
 
 def _record_type(port: Port, *, writable: bool) -> str:
@@ -144,7 +214,7 @@ def _declared(shape: RecordSpec, port: Port, key: str) -> Value | None:
     given = getattr(port, key, None)
     if given is None:
         return None
-    given = _meant(given, port.type)
+    given = meant(given, port.type)
     try:
         return convert(shape, given)
     except (TypeError, ValueError) as error:
@@ -152,10 +222,10 @@ def _declared(shape: RecordSpec, port: Port, key: str) -> Value | None:
         raise PortProblem(key, f"{key}: {error}", "quote it" if quote else "") from None
 
 
-def _meant(value: Any, kind: PortType) -> Any:
-    """A switch word is a truth value for a bool and the word itself for a text or label."""
+def meant(value: Any, kind: PortType) -> Any:
+    """What an author means for a port of a type: a switch word is a truth value, or the word for a text or label."""
     if isinstance(value, list):
-        return [_meant(item, PortType.STRING if kind is PortType.STRING else kind) for item in value]
+        return [meant(item, PortType.STRING if kind is PortType.STRING else kind) for item in value]
     if isinstance(value, SwitchWord):
         return str(value) if kind in (PortType.STRING, PortType.ENUM) else value.truth
     return value
