@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from iocmng.config.positions import Position, inside
 from iocmng.wire import Finding, Level, Where
 
 Path = tuple[str | int | float, ...]
-Position = tuple[int, int]
 Expand = Callable[[str], str]
 
 MAX_DEPTH = 40
@@ -60,7 +60,8 @@ def dotted(path: Path) -> str:
 class Document:
     """Plain values of one file, where each came from, and what was wrong with the text itself.
 
-    Positions are 1-based (line, column). `aliases` maps the first part of a path to the file's word.
+    Positions are 1-based (line, column). `aliases` maps the first part of a path to the file's word. `text` is
+    the file's content.
     """
 
     file: str = ""
@@ -69,6 +70,15 @@ class Document:
     values: Mapping[Path, Position] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+
+    def inside(self, value: str, line: int, column: int, *path: str | int | float) -> Where:
+        """The place of one character of the text at `path`; `value` is that text, both numbers count from 1."""
+        where = self.where(*path)
+        if not where.line or (path not in self.values and self._spelled(path) not in self.values):
+            return where
+        place = inside(self.text, (where.line, where.column), value, line, column)
+        return replace(where, line=place[0], column=place[1])
 
     def where(self, *path: str | int | float, key: bool = False) -> Where:
         """The place of the value (with `key`, of the key) at `path`, or of its nearest parent in the file."""
@@ -118,7 +128,7 @@ def read_document(
             reader.keys, reader.values = positions.keys, positions.values
     else:
         value = reader.yaml(text)
-    return Document(file, value, reader.keys, reader.values, tuple(reader.findings))
+    return Document(file, value, reader.keys, reader.values, tuple(reader.findings), text=text)
 
 
 class _Refused(Exception):

@@ -38,6 +38,10 @@ class LoadedConfig:
         """The place of the value at `key_path` (with `key`, of its key), or of its nearest parent there."""
         return self.document.where(*key_path, key=key)
 
+    def inside(self, value: str, line: int, column: int, *key_path: str | int) -> Where:
+        """The place of one character (counted from 1) of the text `value` that stands at `key_path`."""
+        return self.document.inside(value, line, column, *key_path)
+
 
 def load_config(path: Path, *, lenient: bool = False) -> LoadedConfig:
     """Read a config file; never raises for what is in it.
