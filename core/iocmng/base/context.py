@@ -84,6 +84,21 @@ class TaskContext(Context, Protocol):
     def retire(self) -> None:
         """End the task in order, as its stop does."""
 
+    def link_values(self) -> Mapping[str, Value | None]:
+        """What the PVs of linked inputs say, by port; None for one that was never read."""
+
+    def buffers(self) -> Mapping[str, list[Value]]:
+        """Ring buffers by port, oldest value first."""
+
+    def connected(self) -> Mapping[str, bool]:
+        """Whether the PV of each linked port answers."""
+
+    def latched(self) -> frozenset[str]:
+        """Outputs that hold a value until CLEAR."""
+
+    def link_put(self, key: str, value: object, timeout: float) -> None:
+        """Write the PV that a port is linked to, and wait until it has taken the value."""
+
     def declare(self, word: str) -> None:
         """Take the task's own word on its health: "ERROR" degrades it, any other word clears that."""
 

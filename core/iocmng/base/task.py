@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from iocmng.base.author import Author
 from iocmng.base.context import TaskContext
+from iocmng.values import Value
 
 
 class TaskBase(Author[TaskContext]):
-    """A task. Write the method of its mode: `execute` (continuous), `triggered` or `execute` (triggered).
+    """A task; its author writes the method of its mode.
 
+    That is `execute` (continuous), `triggered` or `execute` (triggered), `on_input_changed` (reactive).
     `initialize` runs before, `cleanup` after (only when `initialize` succeeded). Each may be `async def`.
     An inner class `Parameters(ParameterModel)` describes the parameters.
     """
@@ -28,6 +31,17 @@ class TaskBase(Author[TaskContext]):
     def triggered(self) -> Any:
         """Do one run of a triggered task."""
         return self.execute()
+
+    def on_input_changed(self, key: str, value: Any, old_value: Any) -> Any:
+        """A trigger input has another value; called in the task's thread, one change after another.
+
+        In reactive mode inputs without a link call it too.
+
+        Args:
+            key: The input.
+            value: Its value now.
+            old_value: The one that it was told before, None at first.
+        """
 
     def cleanup(self) -> Any:
         """Let go of what `initialize` took."""
@@ -64,6 +78,42 @@ class TaskBase(Author[TaskContext]):
     def cycle_count(self) -> int:
         """Cycles so far."""
         return self._bound.cycle_count
+
+    @property
+    def link_values(self) -> Mapping[str, Value | None]:
+        """What the PVs of linked inputs say, by port; `readings` has the quality too."""
+        return self._bound.link_values()
+
+    @property
+    def buffers(self) -> Mapping[str, list[Value]]:
+        """Ring buffers of ports with a `buffer_size`, oldest value first."""
+        return self._bound.buffers()
+
+    @property
+    def connected(self) -> Mapping[str, bool]:
+        """Whether the PV of each linked port answers."""
+        return self._bound.connected()
+
+    @property
+    def latched(self) -> frozenset[str]:
+        """Outputs that hold a value that a rule set, until CLEAR or RESET."""
+        return self._bound.latched()
+
+    def link_put(self, key: str, value: object, timeout: float = 5.0) -> None:
+        """Write the PV that a port is linked to, and wait until it has taken the value.
+
+        Args:
+            key: The port.
+            value: What to write; an enum takes a label as well as an index.
+            timeout: Seconds.
+
+        Raises:
+            KeyError: The port is not linked.
+            TimeoutError: The PV did not answer in time.
+            LinkError: It refused.
+            ValueError: It cannot take that value.
+        """
+        self._bound.link_put(key, value, timeout)
 
     def step_cycle(self) -> None:
         """Count a cycle inside a loop of one's own; it is progress too."""

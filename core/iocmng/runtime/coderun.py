@@ -7,9 +7,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iocmng.base import Author, Context, make
+from iocmng.runtime.evaluation import Latches, RunQueue
+from iocmng.runtime.events import EventBus
 from iocmng.runtime.leaving import Leaving
 from iocmng.runtime.outputs import Outputs
 from iocmng.runtime.panel import Panel
@@ -17,6 +19,9 @@ from iocmng.runtime.parameters import build
 from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.traces import stack_line
 from iocmng.spec import InstanceSpec
+
+if TYPE_CHECKING:
+    from iocmng.runtime.wiring import Wiring
 
 LEAVE_GRACE = 1.0
 
@@ -34,6 +39,10 @@ class Work:
         authors: Where coroutines run.
         clock: Time.
         note: Keeps on disk what is under way, so that a crash has a name; "" for nothing.
+        events: The bus.
+        wiring: Links to other PVs.
+        evaluation: Evaluates links and logic.
+        latches: Keeps latched outputs.
     """
 
     spec: InstanceSpec
@@ -45,12 +54,17 @@ class Work:
     authors: AuthorLoop
     clock: Clock
     note: Callable[[str], None]
+    events: EventBus
+    wiring: Wiring
+    evaluation: RunQueue
+    latches: Latches
 
 
 class CodeRun:
     """One run of an author's code in a thread of its own; `_main` is the thread."""
 
     def __init__(self, work: Work) -> None:
+        self.work = work
         self.spec = work.spec
         self.outputs = work.outputs
         self.panel = work.panel
@@ -82,6 +96,9 @@ class CodeRun:
     def leave(self) -> None:
         """Ask the code to end."""
         self.leaving.set()
+
+    def rescue(self) -> None:
+        """Let others go on that this run holds up; a thread of its own holds nobody up."""
 
     def where(self) -> str:
         """The line of code in which the thread stands, "ended" when it has."""

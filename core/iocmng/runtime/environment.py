@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from iocmng.runtime.evaluation import Latches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import AuthorLoop, Clock, RecordPort, Undo
+
+if TYPE_CHECKING:
+    from iocmng.runtime.wiring import Wiring
 
 
 def _unnoted(instance: str, what: str) -> None:
@@ -25,6 +30,9 @@ class Environment:
         post: Queue a call for the supervising thread; any thread.
         after: Call something on the supervising thread after so many seconds; the returned call ends it.
         random: A number from 0 to 1.
+        wiring: Links to other PVs.
+        evaluation: Evaluates links and logic of all instances.
+        latches: Keeps latched outputs.
         demand_exit: The host has to exit with the code that asks for a restart, and why.
         note: An instance is at something on this thread from now on: `import`, `start`, `first cycle`, `run`,
             or, with "", at nothing any more; so that the next boot knows who ended the process.
@@ -39,3 +47,6 @@ class Environment:
     random: Callable[[], float]
     demand_exit: Callable[[str], None]
     note: Callable[[str, str], None] = _unnoted
+    wiring: Wiring = None
+    evaluation: RunQueue = None
+    latches: Latches = None

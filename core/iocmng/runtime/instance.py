@@ -83,6 +83,10 @@ class Instance:
             authors=self.env.authors,
             clock=self.env.clock,
             note=partial(self.env.note, self.name),
+            events=self.env.events,
+            wiring=self.env.wiring,
+            evaluation=self.env.evaluation,
+            latches=self.env.latches,
         )
 
     def plain_values(self) -> Mapping[str, Any]:
@@ -148,6 +152,12 @@ class Instance:
             Refused: Not in this state.
         """
         raise NotImplementedError
+
+    def on_input(self, port: str) -> None:
+        """A client wrote an input."""
+
+    def clear(self) -> None:
+        """Release latches whose cause is gone."""
 
     def tick(self) -> None:
         """Once a second, on the watchdog's thread."""

@@ -1,16 +1,20 @@
-"""The ports of one instance: what its code writes, and the quality that clients see.
+"""The ports of one instance: what its code and its logic write, and the quality that clients see.
 
 Outputs are valid only while the instance is in RUN. The last write is kept with its quality and time, so that a
-pause or a stall that ends shows it again as it was; a new start forgets it.
+pause or a stall that ends shows it again as it was; a new start forgets it. What a linked output shows goes on to the
+PV that it is linked to.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from iocmng.logic.decisions import OutputWrite
 from iocmng.names import did_you_mean
+from iocmng.runtime.evaluation.ring import Ring
 from iocmng.runtime.ports import Clock, Record, RecordPort
 from iocmng.spec import Direction, InstanceSpec, PortSpec
 from iocmng.spec.convert import convert
@@ -19,8 +23,16 @@ from iocmng.values import PortType, Reading, Severity, Status, Value
 NOT_WRITTEN = "not written since the start"
 
 
+Forward = Callable[[str, Value], None]
+"""Hands the value of a linked output on to its PV."""
+
+
 class InstanceGone(Exception):
     """A thread that was given up still writes; its writes are refused."""
+
+
+def _keep_here(port: str, value: Value) -> None:
+    """Nothing is linked."""
 
 
 @dataclass(slots=True)
@@ -59,7 +71,13 @@ class Outputs:
         self._all_invalid = False
         self._reason = ""
         self._writer: object | None = None
+        self._forward: Forward = _keep_here
         self.refused = 0
+        self.rings: dict[str, Ring] = {
+            port.name: Ring(port.buffer_size)
+            for port in spec.ports
+            if port.buffer_size and port.direction is Direction.OUTPUT
+        }
 
     def known(self, name: str) -> bool:
         """Whether there is such a port."""
@@ -86,15 +104,25 @@ class Outputs:
         return {name: record.read() for name, (_, record) in self._ports.items()}
 
     def begin(self, token: object) -> None:
-        """A new run starts: only its writes (`token`) count from now on, besides declared values."""
+        """A new run starts: only its writes (`token`) count from now on, besides declared values.
+
+        A declared value of an output that the logic writes shows nothing before the first evaluation.
+        """
+        owned = self._spec.logic.outputs
         with self._lock:
             self._writer = token
+            self._forward = _keep_here
             now = self._clock.time()
             self._written = {
                 port.name: _Written(port.value, Severity.NO_ALARM, Status.NO_ALARM, "", now)
                 for port, _ in self._ports.values()
-                if port.direction is Direction.OUTPUT and port.value is not None
+                if port.direction is Direction.OUTPUT and port.value is not None and port.name not in owned
             }
+
+    def forward_to(self, forward: Forward) -> None:
+        """Hand what linked outputs show on to their PVs from now on, until the next `begin`."""
+        with self._lock:
+            self._forward = forward
 
     def close(self, token: object) -> None:
         """Writes of `token` are refused from now on."""
@@ -131,17 +159,106 @@ class Outputs:
         if isinstance(fitting, float) and not math.isfinite(fitting):
             level, status, reason = Severity.INVALID, Status.UDF, f"value is {fitting}"
         with self._lock:
-            if token is not self._writer:
-                self.refused += 1
-                raise InstanceGone(f"{self._spec.name}: this run is over, {name} was not written")
+            self._admit(token, name)
             at = self._clock.time() if timestamp is None else timestamp
-            self._written[name] = _Written(fitting, level, status, reason, at)
-            self._shown[name] = fitting
             self._all_invalid = False
-            if self._valid:
-                record.publish(fitting, level, status, reason, at)
-            else:
-                record.publish(fitting, Severity.INVALID, Status.COMM, self._reason, at)
+            self._put(port, record, _Written(fitting, level, status, reason, at))
+
+    def _admit(self, token: object, what: str) -> None:
+        if token is not self._writer:
+            self.refused += 1
+            raise InstanceGone(f"{self._spec.name}: this run is over, {what} was not written")
+
+    def _put(self, port: PortSpec, record: Record, written: _Written) -> None:
+        name, value = port.name, written.value
+        self._written[name] = written
+        self._shown[name] = value
+        ring = self.rings.get(name)
+        if ring is not None and written.severity is not Severity.INVALID:
+            ring.add(value, written.timestamp)
+        if not self._valid:
+            record.publish(value, Severity.INVALID, Status.COMM, self._reason, written.timestamp)
+            return
+        record.publish(value, written.severity, written.status, written.reason, written.timestamp)
+        if port.link is not None and written.severity is not Severity.INVALID:
+            self._forward(name, value)
+
+    def decide(self, token: object, writes: Iterable[OutputWrite]) -> None:
+        """Publish what the logic decided, in order; values fit their records already.
+
+        An INVALID output with a fail-safe value hands that on to its PV.
+
+        Raises:
+            InstanceGone: The run has been given up.
+        """
+        with self._lock:
+            self._admit(token, "what its logic decided")
+            now = self._clock.time()
+            self._all_invalid = False
+            for write in writes:
+                name = write.port
+                port, record = self._ports[name]
+                value = write.value
+                if value is None:
+                    value = self._shown.get(name)
+                    if value is None:
+                        value = empty(record)
+                self._put(port, record, _Written(value, write.severity, write.status, write.reason, now))
+                fail_safe = write.severity is Severity.INVALID and write.value is not None
+                if fail_safe and self._valid and port.link is not None:
+                    self._forward(name, value)
+
+    def refresh(self, token: object, names: Iterable[str]) -> None:
+        """Process outputs again with what was written last, so that their time is fresh.
+
+        Raises:
+            InstanceGone: The run has been given up.
+        """
+        with self._lock:
+            self._admit(token, "a fresh time")
+            if not self._valid:
+                return
+            now = self._clock.time()
+            for name in names:
+                written = self._written.get(name)
+                if written is None or written.timestamp == now:
+                    continue
+                written.timestamp = now
+                ring = self.rings.get(name)
+                if ring is not None and written.severity is not Severity.INVALID:
+                    ring.add(written.value, now)
+                self._ports[name][1].publish(
+                    written.value, written.severity, written.status, written.reason, now
+                )
+
+    def written(self, name: str) -> Reading:
+        """What was written last to an output in this run, with its quality; not connected when nothing was."""
+        written = self._written.get(name)
+        if written is None:
+            return Reading(None, Severity.INVALID, Status.UDF, 0.0, connected=False, message=NOT_WRITTEN)
+        return Reading(written.value, written.severity, written.status, written.timestamp)
+
+    def show_input(self, name: str, reading: Reading) -> None:
+        """Show on the record of a linked input what its source says."""
+        record = self._ports[name][1]
+        value = reading.value
+        if value is None:
+            value = self._shown.get(name)
+            if value is None:
+                value = empty(record)
+        self._shown[name] = value
+        severity = reading.severity if reading.ok else Severity.INVALID
+        status = reading.status if reading.status or not severity else Status.LINK
+        record.publish(value, severity, status, reading.message, reading.timestamp or None)
+
+    def lose_inputs(self, reason: str) -> None:
+        """Linked inputs are not read any more: what they show is of the past."""
+        now = self._clock.time()
+        for name, (port, record) in self._ports.items():
+            if port.direction is Direction.INPUT and port.link is not None:
+                value = self._shown.get(name)
+                shown = empty(record) if value is None else value
+                record.publish(shown, Severity.INVALID, Status.COMM, reason, now)
 
     def validate(self) -> None:
         """The instance entered RUN: show what has been written with its quality; the rest stays INVALID."""
@@ -158,6 +275,8 @@ class Outputs:
                     written.value, written.severity, written.status, written.reason, written.timestamp
                 )
                 self._shown[name] = written.value
+                if port.link is not None and written.severity is not Severity.INVALID:
+                    self._forward(name, written.value)
 
     def _show_unwritten(self, name: str, record: Record) -> None:
         value = self._shown.get(name)
@@ -170,7 +289,10 @@ class Outputs:
             self._reason = reason
 
     def invalidate(self, reason: str, *, paused: bool = False) -> None:
-        """The instance left RUN: every output is INVALID with its last or its fail-safe value."""
+        """The instance left RUN: every output is INVALID with its last or its fail-safe value.
+
+        A fail-safe value goes on to the PV of a linked output.
+        """
         with self._lock:
             if self._all_invalid and not self._valid:
                 self._reason = reason
@@ -185,6 +307,8 @@ class Outputs:
                 if port.fail_safe is not None and not (paused and port.hold_on_pause):
                     value = port.fail_safe
                     self._written.pop(name, None)
+                    if port.link is not None:
+                        self._forward(name, value)
                 if value is None:
                     value = empty(record)
                 self._shown[name] = value

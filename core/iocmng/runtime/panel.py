@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from iocmng.runtime.ports import Record, RecordPort
 from iocmng.spec import InstanceSpec
+from iocmng.spec.convert import convert
 from iocmng.values import Severity, Status, Value
 
 REASON = 39
@@ -54,6 +55,17 @@ class Panel:
         """The shortest way to a default PV that one thread writes and that changes each time."""
         record = self._records.get(name)
         return record.publish if record is not None else _nowhere
+
+    def flags(self, name: str, flags: Sequence[bool]) -> None:
+        """Show one 1 or 0 each on the array `name`."""
+        record = self._records.get(name)
+        if record is None:
+            return
+        shown = "".join("01"[flag] for flag in flags)
+        with self._lock:
+            if self._shown.get(name) != shown:
+                self._shown[name] = shown
+                record.publish(convert(record.spec, [int(flag) for flag in flags]))
 
     def text(self, name: str, text: str) -> None:
         """Show a text, cut to what its record holds."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.policy import Cause
 
 if TYPE_CHECKING:
     from iocmng.runtime.task import TaskInstance
-    from iocmng.runtime.taskrun import TaskRun
+
+LINKS = "links"
+"""Under which a task's links complain of being down."""
 
 
 class RunReports:
@@ -19,19 +22,23 @@ class RunReports:
         self._task = task
         self._post = post
 
-    def initialized(self, run: TaskRun) -> None:
+    def initialized(self, run: CodeRun) -> None:
         """`initialize` has returned."""
         self._post(lambda: self._task.on_initialized(run))
 
-    def failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+    def failed(self, run: CodeRun, cause: Cause, reason: str, trace: str) -> None:
         """The code failed: its outputs are INVALID before anything else happens."""
         self._task.outputs.invalidate(reason)
         self._post(lambda: self._task.on_failed(run, cause, reason, trace))
 
-    def ended(self, run: TaskRun) -> None:
+    def ended(self, run: CodeRun) -> None:
         """The thread is about to end."""
         self._post(lambda: self._task.on_ended(run))
 
-    def health(self, run: TaskRun, reason: str) -> None:
+    def linked(self, run: CodeRun, complaint: str) -> None:
+        """What is wrong with its links."""
+        self._post(lambda: self._task.degrade(complaint, LINKS) if run is self._task.run else None)
+
+    def health(self, run: CodeRun, reason: str) -> None:
         """What the task says of its health."""
         self._post(lambda: self._task.degrade(reason) if run is self._task.run else None)

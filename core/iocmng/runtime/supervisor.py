@@ -163,6 +163,7 @@ class Supervisor:
             actor=put.actor,
         )
         if port not in instance.spec.defaults:
+            instance.on_input(port)
             put.complete()
             return
         if put.ignored:
@@ -191,6 +192,7 @@ class Supervisor:
             self.act(instance.name, _PUT_VERBS[port], put.actor)
         elif port == "CLEAR":
             instance.panel.show(port, False)
+            instance.clear()
         elif port == "RUN" and isinstance(instance, TaskInstance):
             instance.trigger(put, put.actor)
             return True

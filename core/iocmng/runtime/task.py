@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
 from iocmng.runtime.abandoned import Abandoned
+from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.counters import Counters
+from iocmng.runtime.declarativerun import DeclarativeRun
 from iocmng.runtime.environment import Environment
+from iocmng.runtime.evaluation.unit import Unit
 from iocmng.runtime.instance import SUPERVISOR, Instance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put
 from iocmng.runtime.renewal import Look, Renewal
-from iocmng.runtime.runreports import RunReports
+from iocmng.runtime.runreports import LINKS, RunReports
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.taskpanel import request_run, show_counters, show_first
 from iocmng.runtime.taskrun import TaskRun
-from iocmng.runtime.taskview import task_view
+from iocmng.runtime.taskview import link_view, task_view
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
-from iocmng.wire import Actor, Finding, InstanceView
+from iocmng.values import Value
+from iocmng.wire import Actor, Finding, InstanceView, LinkView, RuleView
 
 _UP = (State.RUN, State.PAUSED)
 
@@ -40,7 +44,7 @@ class TaskInstance(Instance):
         super().__init__(spec, environment, load=load, findings=findings)
         self.state = State.END if valid else State.INVALID
         self.counters = Counters()
-        self.run: TaskRun | None = None
+        self.run: TaskRun | DeclarativeRun | None = None
         self.abandoned = Abandoned()
         self.leaving = False
         self.awaited: Callable[[], str | None] = lambda: None
@@ -110,6 +114,8 @@ class TaskInstance(Instance):
         show_counters(self.panel, self.counters)
         self.forget_error()
         self._restarts.reset()
+        if self.unit is not None:
+            self.unit.clear(reset=True)
         if self.state in (State.ERROR, State.BACKOFF):
             self._start_over(actor)
         else:
@@ -205,9 +211,12 @@ class TaskInstance(Instance):
             self.gate.leave(self)
             return
         self.panel.say("initializing")
-        self.run = TaskRun(self.work(), counters=self.counters, owner=RunReports(self, self.env.post))
+        # A plugin that is only a config has no class, and needs no thread.
+        made = TaskRun if self.spec.class_name else DeclarativeRun
+        self.run = made(self.work(), counters=self.counters, owner=RunReports(self, self.env.post))
         self.pending.clear()
         self.degrade("")
+        self.degrade("", LINKS)
         run, limit = self.run, self.spec.supervision.start_timeout
         self._timers.arm("start", limit, lambda: self._start_timeout(run, limit))
         run.start()
@@ -217,7 +226,7 @@ class TaskInstance(Instance):
         """Whether it is in INIT because another instance does not run yet."""
         return self._waits and self.state is State.INIT and self.run is None
 
-    def on_initialized(self, run: TaskRun) -> None:
+    def on_initialized(self, run: CodeRun) -> None:
         """A run's `initialize` has returned."""
         self.gate.leave(self)
         if run is not self.run or self.leaving or self.state is not State.INIT:
@@ -231,7 +240,7 @@ class TaskInstance(Instance):
         self._enter(next_state(self.state, Trigger.INITIALIZED), words, SUPERVISOR)
         run.resume()
 
-    def on_failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
+    def on_failed(self, run: CodeRun, cause: Cause, reason: str, trace: str) -> None:
         """A run's code failed; its outputs are INVALID already."""
         if run is not self.run:
             return
@@ -267,13 +276,13 @@ class TaskInstance(Instance):
         except Refused as refused:
             self.logger.error("%s", refused)
 
-    def _start_timeout(self, run: TaskRun, limit: float) -> None:
+    def _start_timeout(self, run: CodeRun, limit: float) -> None:
         if run is self.run and self.state is State.INIT and not self.leaving:
             reason = f"initialize() has not returned after {limit:g} s, stands at {run.where()}"
             run.leave()
             self.on_failed(run, Cause.START_TIMEOUT, reason, "")
 
-    def on_ended(self, run: TaskRun, remark: str = "") -> None:
+    def on_ended(self, run: CodeRun, remark: str = "") -> None:
         """A run's thread is over, or given up, which `remark` says."""
         if run is not self.run:
             return
@@ -282,7 +291,8 @@ class TaskInstance(Instance):
         self._timers.cancel("stop")
         self.run = None
         was_leaving, self.leaving = self.leaving, False
-        if not was_leaving and run.retired:
+        self.degrade("", LINKS)
+        if not was_leaving and isinstance(run, TaskRun) and run.retired:
             self._enter(State.END, "ended by itself: its code set running to False", SUPERVISOR)
         elif not was_leaving:
             self._follow(Cause.RETURNED, "its code returned")
@@ -297,7 +307,7 @@ class TaskInstance(Instance):
         else:
             self.changed(self)
 
-    def _abandon(self, run: TaskRun) -> None:
+    def _abandon(self, run: CodeRun) -> None:
         if run is not self.run:
             return
         where = run.where()
@@ -318,9 +328,10 @@ class TaskInstance(Instance):
         elif self.state is State.STALLED and idle <= self.spec.stall_after:
             self._enter(next_state(self.state, Trigger.PROGRESSED), "running", SUPERVISOR)
 
-    def _stalled(self, run: TaskRun, idle: float) -> None:
+    def _stalled(self, run: CodeRun, idle: float) -> None:
         reason = f"no progress for {idle:.0f} s, stands at {run.where()}"
         self.note_error(reason)
+        run.rescue()
         self._enter(next_state(self.state, Trigger.STALLED), reason, SUPERVISOR)
         action = self.spec.supervision.on_stall
         if action is OnStall.EXIT:
@@ -351,6 +362,46 @@ class TaskInstance(Instance):
             Refused: It is not in RUN, or enough runs wait already.
         """
         request_run(self.run if self.state is State.RUN else None, self.view(), self.panel, put)
+
+    @property
+    def unit(self) -> Unit | None:
+        """Links and logic of the present run."""
+        return self.run.unit if self.run is not None else None
+
+    def on_input(self, port: str) -> None:
+        """A client wrote an input."""
+        if self.unit is not None:
+            self.unit.touch(port)
+
+    def clear(self) -> None:
+        """Release latches whose cause is gone; what an instance does not evaluate it does not release."""
+        if self.unit is not None and self.state is State.RUN:
+            self.unit.clear(reset=False)
+        elif self.latched:
+            self.panel.say(f"{self.state.name}: latches are kept until it runs")
+
+    @property
+    def latched(self) -> Mapping[str, Value]:
+        """Outputs that hold a value until CLEAR."""
+        return self.unit.latched if self.unit is not None else self.env.latches.load(self.name).values
+
+    @property
+    def evaluations(self) -> int:
+        """How often the logic has been evaluated in this run."""
+        return self.unit.evaluations if self.unit is not None else 0
+
+    @property
+    def unknowns(self) -> Mapping[str, int]:
+        """How often an expression could not be computed, by transform or rule."""
+        return self.unit.unknowns if self.unit is not None else {}
+
+    def link_view(self, port: str) -> LinkView | None:
+        """The link of a port, None without one."""
+        return link_view(self.spec, self.unit, port)
+
+    def rule_views(self) -> tuple[RuleView, ...]:
+        """What each rule decides now, and why; nothing while the task does not run."""
+        return self.unit.rule_views() if self.unit is not None else ()
 
     def _enter(self, after: State, reason: str, actor: Actor) -> None:
         before, self.state = self.state, after

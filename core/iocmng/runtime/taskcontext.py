@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from iocmng.names import did_you_mean
 from iocmng.runtime.ports import Record
 from iocmng.spec import InstanceSpec
-from iocmng.values import Reading, Severity
+from iocmng.values import Reading, Severity, Value
 
 if TYPE_CHECKING:
     from iocmng.runtime.taskrun import TaskRun
@@ -152,6 +152,37 @@ class TaskRunContext(PortAccess):
     def retire(self) -> None:
         """End the task in order."""
         self._run.retire()
+
+    def write(self, name: str, value: object, severity: Severity | None, timestamp: float | None) -> None:
+        """Convert and publish a value; one of a set-point is news to the logic."""
+        super().write(name, value, severity, timestamp)
+        if self._run.unit is not None:
+            self._run.unit.touch(name)
+
+    def link_values(self) -> Mapping[str, Value | None]:
+        """What the PVs of linked inputs say, by port."""
+        unit = self._run.unit
+        return {name: reading.value for name, reading in unit.readings.items()} if unit is not None else {}
+
+    def buffers(self) -> Mapping[str, list[Value]]:
+        """Ring buffers by port, oldest value first."""
+        return self._run.unit.buffers if self._run.unit is not None else {}
+
+    def connected(self) -> Mapping[str, bool]:
+        """Whether the PV of each linked port answers."""
+        return self._run.unit.connected if self._run.unit is not None else {}
+
+    def latched(self) -> frozenset[str]:
+        """Outputs that hold a value until CLEAR."""
+        return frozenset(self._run.unit.latched) if self._run.unit is not None else frozenset()
+
+    def link_put(self, key: str, value: object, timeout: float) -> None:
+        """Write the PV that a port is linked to."""
+        linked = [port.name for port in self._spec.ports if port.link is not None]
+        if key not in linked or self._run.unit is None:
+            hint = did_you_mean(key, linked) or "none is"
+            raise KeyError(f"{self._spec.name}: port {key!r} is not linked; {hint}")
+        self._run.unit.put(key, value, timeout)
 
     def declare(self, word: str) -> None:
         """Take the task's own word on its health."""

@@ -8,6 +8,7 @@ from functools import partial
 from iocmng.errors import Refused
 from iocmng.lifecycle import State
 from iocmng.runtime.counters import Counters
+from iocmng.runtime.declarativerun import DeclarativeRun
 from iocmng.runtime.panel import Panel
 from iocmng.runtime.ports import Put
 from iocmng.runtime.taskrun import TaskRun
@@ -39,7 +40,9 @@ def show_counters(panel: Panel, counters: Counters) -> None:
     panel.show("RESTARTS", counters.restarts)
 
 
-def request_run(run: TaskRun | None, view: InstanceView, panel: Panel, put: Put | None) -> None:
+def request_run(
+    run: TaskRun | DeclarativeRun | None, view: InstanceView, panel: Panel, put: Put | None
+) -> None:
     """Ask a triggered task for one run, for a client's put of RUN when there is one; `run` is None out of RUN.
 
     Raises:

@@ -8,16 +8,19 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from iocmng.base import TaskBase
 from iocmng.runtime.coderun import CodeRun, Work
 from iocmng.runtime.counters import Counters, Progress
+from iocmng.runtime.evaluation.changes import Changes
+from iocmng.runtime.evaluation.unit import Unit
 from iocmng.runtime.outputs import InstanceGone
 from iocmng.runtime.policy import Cause
 from iocmng.runtime.schedule import Schedule
 from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import TaskRunContext
+from iocmng.runtime.taskowner import TaskOwner
 from iocmng.runtime.traces import describe
 from iocmng.spec import Mode
 
@@ -29,22 +32,6 @@ TASK_SUCCESS, TASK_FAIL, IO_FAILURE, CODE_CRASH = range(4)
 
 class CycleFailures(Exception):
     """So many cycles failed in a row that the run is over; its cause is the last one's exception."""
-
-
-class TaskOwner(Protocol):
-    """Who hears of a run; called on the run's thread, must only enqueue."""
-
-    def initialized(self, run: TaskRun) -> None:
-        """`initialize` has returned; the first cycle waits for `resume`."""
-
-    def failed(self, run: TaskRun, cause: Cause, reason: str, trace: str) -> None:
-        """The code failed; `cleanup` comes next."""
-
-    def ended(self, run: TaskRun) -> None:
-        """The thread is about to end."""
-
-    def health(self, run: TaskRun, reason: str) -> None:
-        """What the task says of its health; "" when well."""
 
 
 class TaskRun(CodeRun):
@@ -72,6 +59,9 @@ class TaskRun(CodeRun):
         self._declared = ""
         self._health = ""
         self._author: TaskBase | None = None
+        self.unit: Unit | None = None
+        self._changes = Changes(self._wakeup.set)
+        self._hears = False
 
     def start(self) -> None:
         """Begin."""
@@ -81,6 +71,8 @@ class TaskRun(CodeRun):
     def leave(self) -> None:
         """Ask the code to end."""
         super().leave()
+        if self.unit is not None:
+            self.unit.hold()
         self._wakeup.set()
 
     def retire(self) -> None:
@@ -92,12 +84,16 @@ class TaskRun(CodeRun):
         """Hold the code at its next wait."""
         self.paused = True
         self.progress.expected = False
+        if self.unit is not None:
+            self.unit.hold()
         self._wakeup.set()
 
     def resume(self) -> None:
         """Let the code run."""
         self.progress.at = self._clock.monotonic()
         self.paused = False
+        if self.unit is not None:
+            self.unit.go()
         self._wakeup.set()
 
     def request(self, begin: Callable[[], None], done: Callable[[], None], room: int) -> bool:
@@ -110,6 +106,15 @@ class TaskRun(CodeRun):
         self._requests.append((begin, done))
         self._wakeup.set()
         return True
+
+    def linked(self, complaint: str) -> None:
+        """See `UnitOwner.linked`."""
+        self._owner.linked(self, complaint)
+
+    def broke(self, error: Exception) -> None:
+        """See `UnitOwner.broke`."""
+        self._fail(error)
+        self.leave()
 
     def say(self, text: str) -> None:
         """Show MESSAGE."""
@@ -148,12 +153,16 @@ class TaskRun(CodeRun):
             self.progress.expected = True
             self.step()
             self._prove()
+            if self.unit is not None:
+                self.unit.ask()
+                self.unit.poll_wait()
         return not self.leaving
 
     def _main(self) -> None:
         undo = bind_thread(self.spec.name)
         try:
             author: TaskBase = self._make(self._context)
+            self._wire(author)
             self._call(author.initialize)
             self._author = author
             self._note("run")
@@ -167,6 +176,15 @@ class TaskRun(CodeRun):
             self._finish()
             self._note("")
             undo()
+
+    def _wire(self, author: TaskBase) -> None:
+        """Open links and logic, when the task has any."""
+        if not (self.spec.logic or self.spec.linked):
+            return
+        self._hears = type(author).on_input_changed is not TaskBase.on_input_changed
+        alone = self.spec.mode is Mode.REACTIVE and not self._hears
+        self.unit = Unit(self.work, self, self, self.counters, alone=alone)
+        self.unit.open(self._changes.put if self._hears else None)
 
     def _fail(self, error: BaseException) -> None:
         if self.leaving and isinstance(error, asyncio.CancelledError):
@@ -189,15 +207,23 @@ class TaskRun(CodeRun):
                 self._logger.warning("%s", gone)
             except BaseException as error:
                 self._logger.exception("cleanup failed: %s", describe(error))
-        self.outputs.close(self)
         self.panel.show("BUSY", False)
         while self._requests:
             self._requests.popleft()[1]()
+        if self.unit is not None:
+            self.unit.close(self._ended)
+        else:
+            self._ended()
+
+    def _ended(self) -> None:
+        self.outputs.close(self)
         self._owner.ended(self)
 
     def _run(self, author: TaskBase) -> None:
         if self.spec.mode is Mode.TRIGGERED:
             self._triggered(author.triggered)
+        elif self.spec.mode is Mode.REACTIVE:
+            self._reactive()
         else:
             self._continuous(author.execute)
 
@@ -219,12 +245,18 @@ class TaskRun(CodeRun):
                 schedule = Schedule(self.spec.interval, now)
             self.progress.at = now
             self.progress.expected = True
+            if self.unit is not None:
+                self.unit.poll_wait()
             self._cycle(execute)
+            if self.unit is not None:
+                self.unit.ask()
             deadline, missed = schedule.next(self._clock.monotonic())
             if missed:
                 self.counters.overruns += missed
                 self.panel.show("OVERRUNS", self.counters.overruns)
             while not (self.leaving or self.paused):
+                while self._hears and not (self.leaving or self.paused) and self._hear():
+                    continue
                 rest = deadline - self._clock.monotonic()
                 if rest <= 0:
                     break
@@ -247,9 +279,45 @@ class TaskRun(CodeRun):
             self.progress.expected = True
             begin()
             try:
+                if self.unit is not None:
+                    self.unit.poll_wait()
                 self._cycle(work)
+                if self.unit is not None:
+                    self._evaluate(self.unit)
             finally:
                 done()
+
+    def _evaluate(self, unit: Unit) -> None:
+        """Have the logic evaluated, and wait for that: a run is over when its outputs are written."""
+        evaluated = self._clock.wakeup()
+        undo = self.leaving.subscribe(evaluated.set)
+        unit.ask(evaluated.set)
+        evaluated.wait(self.spec.timeout)
+        undo()
+
+    def _reactive(self) -> None:
+        while not self.leaving:
+            if self.paused:
+                self._hold()
+                continue
+            self.progress.expected = False
+            self._checkup()
+            if self._hears and self._hear():
+                continue
+            self._wakeup.wait(max(0.0, self._next_checkup - self._clock.monotonic()))
+
+    def _hear(self) -> bool:
+        """Tell the code of one change of a trigger input, when there is one."""
+        change = self._changes.take()
+        author = self._author
+        if change is None or author is None:
+            return False
+        self.progressed()
+        self.progress.expected = True
+        self._cycle(lambda: author.on_input_changed(change.port, change.value, change.old))
+        if self.unit is not None:
+            self.unit.ask()
+        return True
 
     def _cycle(self, work: Callable[[], Any]) -> None:
         """Run the author's code once and show how it went."""

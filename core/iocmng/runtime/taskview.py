@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iocmng.wire import InstanceView
+from iocmng.spec import Direction, InstanceSpec
+from iocmng.wire import InstanceView, LinkView
 
 if TYPE_CHECKING:
+    from iocmng.runtime.evaluation.unit import Unit
     from iocmng.runtime.task import TaskInstance
 
 
@@ -23,4 +25,17 @@ def task_view(task: TaskInstance, uptime: float) -> InstanceView:
         overruns=counters.overruns,
         restarts=counters.restarts,
         uptime=uptime,
+    )
+
+
+def link_view(spec: InstanceSpec, unit: Unit | None, port: str) -> LinkView | None:
+    """The link of a port, None without one; `unit` is None while the instance does not run."""
+    link = next((one.link for one in spec.ports if one.name == port), None)
+    if link is None:
+        return None
+    if unit is not None and (found := unit.link_view(port)) is not None:
+        return found
+    is_input = any(one.name == port and one.direction is Direction.INPUT for one in spec.ports)
+    return LinkView(
+        address=str(link.address), mode=link.mode.value if is_input else "", complaint="not running"
     )

@@ -182,6 +182,11 @@ class InstanceSpec:
         return (*self.defaults.values(), *(port.record for port in self.ports))
 
     @property
+    def linked(self) -> bool:
+        """Whether any port is linked to a PV elsewhere."""
+        return any(port.link is not None for port in self.ports)
+
+    @property
     def stall_after(self) -> float:
         """Seconds without progress after which the instance is stalled."""
         given = self.supervision.stall_after

@@ -20,6 +20,7 @@ class EventKind(StrEnum):
     AUDIT = "audit"
     HOST = "host"
     LOG = "log"
+    LOGIC = "logic"
 
 
 @dataclass(frozen=True, slots=True)
