@@ -94,9 +94,9 @@ class Machine:
     def _vacuum(self, seconds: float) -> None:
         quiet = GOOD * (1.0 + self.current / FULL)
         for index, leaking in enumerate(LEAK):
-            goal, slowness = (leaking, 0.5) if self.leak else (quiet, 1.0)
+            goal = leaking if self.leak else quiet
             now = math.log(self.pressures[index])
-            now += (math.log(goal) - now) * -math.expm1(-seconds / slowness)
+            now += (math.log(goal) - now) * -math.expm1(-seconds / 0.5)
             self.pressures[index] = math.exp(now)
 
     def _cooling(self, seconds: float) -> None:
