@@ -91,6 +91,7 @@ class Reading:
         timestamp: When it was made, seconds since 1970-01-01 UTC.
         connected: Whether its source answers.
         message: The source's words for the alarm, or "".
+        label: Name of the state where the value is the index of an enum whose source tells its labels, else "".
     """
 
     value: Value | None
@@ -99,6 +100,7 @@ class Reading:
     timestamp: float = 0.0
     connected: bool = True
     message: str = ""
+    label: str = ""
 
     @property
     def ok(self) -> bool:

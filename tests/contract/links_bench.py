@@ -25,6 +25,7 @@ from iocmng.values import Reading
 
 SOURCE = Path(__file__).with_name("links_source.py")
 LABELS = ("Idle", "Ramping", "Hold")
+ANSWER_WITHIN = 60.0
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -165,6 +166,7 @@ class RemoteClient:
         def call(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 self._pipe.send((method, args, kwargs))
+                assert self._pipe.poll(ANSWER_WITHIN), f"the client's process did not answer {method}{args}"
                 kind, result = self._pipe.recv()
             if kind == "error":
                 raise result
@@ -195,7 +197,9 @@ class Recorder:
     def __getattr__(self, method: str) -> Any:
         return getattr(self._client, method)
 
-    def watch(self, key: str, pv: str, delay: float = 0.0, fails: bool = False) -> None:
+    def watch(
+        self, key: str, pv: str, delay: float = 0.0, fails: bool = False, *, directly: bool = False
+    ) -> None:
         events = self._events.setdefault(key, [])
         threads = self._threads.setdefault(key, set())
 
@@ -207,7 +211,8 @@ class Recorder:
             if fails:
                 raise RuntimeError("a callback of the test")
 
-        self._undo[key] = self._client.monitor(pv, got)
+        subscribe = self._client.listen if directly else self._client.monitor
+        self._undo[key] = subscribe(pv, got)
 
     def unwatch(self, key: str) -> None:
         self._undo.pop(key)()
@@ -217,6 +222,24 @@ class Recorder:
 
     def threads(self, key: str) -> set[str]:
         return self._threads[key]
+
+    def asked(self, pvs: list[str], timeout: float) -> tuple[dict[str, Any], float]:
+        """Ask all at once; return the answers, and how long the questions themselves took."""
+        answers: dict[str, Any] = {}
+        start = time.monotonic()
+        for pv in pvs:
+            self._client.ask(pv, lambda answer, pv=pv: answers.setdefault(pv, answer), timeout=timeout)
+        seconds = time.monotonic() - start
+        wait_for(lambda: len(answers) == len(pvs), timeout + 10.0)
+        return answers, seconds
+
+    def sent(self, pv: str, values: list[Any], timeout: float = 5.0) -> list[Any]:
+        """Send all at once; return the outcomes in the order in which they came."""
+        outcomes: list[Any] = []
+        for value in values:
+            self._client.send(pv, value, outcomes.append, timeout=timeout)
+        wait_for(lambda: len(outcomes) == len(values), timeout + 10.0)
+        return outcomes
 
     def timed_get_many(self, pvs: list[str], timeout: float) -> tuple[list[Any], float]:
         start = time.monotonic()

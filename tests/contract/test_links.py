@@ -242,6 +242,63 @@ class TestOutages:
             wait_for(lambda: recovered(bench.real), 60.0)
 
 
+class TestWithoutWaiting:
+    def test_questions_are_answered_and_dead_ones_delay_nobody(self, bench):
+        live = bench.source.pv("STRING")
+        bench.client.put(live, "beam on")
+        answers, seconds = bench.client.asked(["DEAD1", live, "DEAD2"], timeout=1.0)
+        assert answers[live].value == "beam on"
+        assert all(isinstance(answers[name], LinkError) for name in ("DEAD1", "DEAD2"))
+        assert seconds < 0.5
+
+    def test_a_pv_known_not_to_be_connected_is_answered_at_once(self, bench):
+        bench.client.watch(bench.key, "NOBODY")
+        try:
+            start = time.monotonic()
+            answers, _ = bench.client.asked(["NOBODY"], timeout=3.0)
+            assert isinstance(answers["NOBODY"], LinkError)
+            first = time.monotonic() - start
+            start = time.monotonic()
+            answers, _ = bench.client.asked(["NOBODY"], timeout=30.0)
+            assert isinstance(answers["NOBODY"], LinkError)
+            assert not isinstance(answers["NOBODY"], LinkTimeout)
+            assert first < 20.0
+            assert time.monotonic() - start < 10.0
+        finally:
+            bench.client.unwatch(bench.key)
+
+    def test_values_are_sent_in_order_and_all_are_told(self, bench):
+        pv = bench.source.pv("TARGET")
+        assert bench.client.sent(pv, [1.0, 2.0, 3.0]) == [None] * 3
+        assert bench.client.get(pv).value == 3.0
+        (refused,) = bench.client.sent(bench.source.pv("READONLY"), [1.0])
+        assert isinstance(refused, LinkRefused)
+        (late,) = bench.client.sent("NOBODY", [1.0], timeout=0.3)
+        assert isinstance(late, LinkTimeout)
+        (wrong,) = bench.client.sent(bench.source.pv("TARGET"), [None])
+        assert isinstance(wrong, (LinkValueError, LinkError))
+
+    def test_listeners_get_what_subscribers_get(self, bench):
+        pv = bench.source.pv("TARGET")
+        bench.client.put(pv, 0.0)
+        bench.client.watch(bench.key, pv, directly=True)
+        wait_for(lambda: values(bench.client, bench.key) == [0.0])
+        bench.client.watch(f"{bench.key}-second", pv, directly=True, fails=not bench.fake)
+        for number in range(1, 6):
+            bench.client.put(pv, float(number))
+        wait_for(lambda: values(bench.client, bench.key)[-1] == 5.0)
+        assert values(bench.client, bench.key) == [float(number) for number in range(6)]
+        wait_for(lambda: values(bench.client, f"{bench.key}-second")[-1] == 5.0)
+        if not bench.fake:
+            assert not any(name.endswith("callbacks") for name in bench.client.threads(bench.key))
+        bench.client.unwatch(f"{bench.key}-second")
+        bench.client.unwatch(bench.key)
+        seen = len(bench.client.events(bench.key))
+        bench.client.put(pv, 6.0)
+        assert bench.client.get(pv).value == 6.0
+        assert len(bench.client.events(bench.key)) == seen
+
+
 def _last_if(bench, *, connected: bool) -> Reading | None:
     reading = bench.client.events(bench.key)[-1]
     return reading if reading.connected is connected else None

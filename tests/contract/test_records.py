@@ -82,6 +82,10 @@ SPECS = [
     _spec("C:CLAMP:longout", N, "longout", writable=True, value=0, fields=(("DRVL", "-5"), ("DRVH", "5"))),
     _spec("C:CLAMP:int64out", N, "int64out", writable=True, value=0, fields=(("DRVL", "-5"), ("DRVH", "5"))),
     _spec("C:REPEAT", B, "bo", writable=True, value=False),
+    _spec("C:WATCH", F, "ai", fields=LIMITS),
+    _spec("C:WATCH:IN", F, "ao", writable=True, value=1.0, fields=(("DRVL", "-5"), ("DRVH", "5"))),
+    _spec("C:WATCH:TEXT", S, "lsi"),
+    _array("C:WATCH:ARR", DType.FLOAT64),
     _spec("C:ASSIGN", F, "ao", writable=True, value=1.0),
     _spec("C:ILLEGAL", E, "mbbo", writable=True, value=1),
     *(_spec(f"C:RUN:{name}", B, "bo", writable=True, value=False, completes=True)
@@ -444,3 +448,62 @@ def test_puts_are_traced_with_who_and_what_was_before(bench: Bench) -> None:
     assert trace.actor.via == "pv"
     bench.assign("C:TRACE", 1)
     assert len(bench.traces("C:TRACE")) == 1
+
+
+def test_who_watches_gets_the_present_reading_and_each_change_of_value_or_quality(bench: Bench) -> None:
+    name = "C:WATCH"
+    bench.publish(name, 1.0)
+    bench.watch(name)
+    until(lambda: [each.value for each in bench.watched(name)] == [1.0], "the present value")
+    for value, severity in ((2.0, Severity.NO_ALARM), (12.0, Severity.MINOR), (3.0, Severity.NO_ALARM)):
+        bench.publish(name, value)
+        last = until(
+            lambda value=value: (found := bench.watched(name)[-1]).value == value and found, "it is told"
+        )
+        assert (last.severity, last.connected) == (severity, True)
+    bench.publish(name, 3.0, Severity.INVALID, Status.COMM, "gone", 1_600_000_000.25)
+    last = until(lambda: not (found := bench.watched(name)[-1]).ok and found, "the quality is told")
+    assert (last.value, last.status, last.message, last.timestamp) == (
+        3.0,
+        Status.COMM,
+        "gone",
+        1_600_000_000.25,
+    )
+    assert len(bench.watched(name)) == 5
+    bench.unwatch(name)
+    bench.publish(name, 9.0)
+    bench.watch(name)
+    until(lambda: bench.watched(name)[-1].value == 9.0, "a second watch begins with the present value")
+    assert len(bench.watched(name)) == 6
+    bench.unwatch(name)
+
+
+def test_who_watches_an_input_gets_what_clients_and_the_host_wrote_with_limits_applied(bench: Bench) -> None:
+    name = "C:WATCH:IN"
+    bench.watch(name)
+    until(lambda: bench.watched(name), "the present value")
+    _put(bench, name, 99.0)
+    until(lambda: bench.watched(name)[-1].value == 5.0, "the put of a client")
+    bench.assign(name, 2.0)
+    until(lambda: bench.watched(name)[-1].value == 2.0, "the value from inside")
+    bench.unwatch(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("C:WATCH:TEXT", ("long " * 30, "long " * 31)),
+        ("C:WATCH:ARR", (np.array([1.0]), np.array([1.0, 2.0]))),
+    ],
+)
+def test_long_texts_and_arrays_can_be_watched(bench: Bench, name: str, values: tuple[object, object]) -> None:
+    bench.watch(name)
+    for value in values:
+        bench.publish(name, value)
+        until(lambda value=value: np.array_equal(bench.watched(name)[-1].value, value), "it is told")
+    bench.unwatch(name)
+
+
+def test_nobody_can_watch_what_is_not_there(bench: Bench) -> None:
+    with pytest.raises(KeyError):
+        bench.watch("C:NOT:THERE")

@@ -64,6 +64,9 @@ class Bench(Protocol):
     def monitor(self, name: str) -> None: ...
     def seen(self, name: str) -> list[Seen]: ...
     def traces(self, name: str) -> list[Trace]: ...
+    def watch(self, name: str) -> None: ...
+    def unwatch(self, name: str) -> None: ...
+    def watched(self, name: str) -> list[Reading]: ...
     def close(self) -> None: ...
 
 
@@ -75,6 +78,8 @@ class FakeBench:
         self._puts: list[Put] = []
         self._traces: list[Trace] = []
         self._seen: dict[str, list[Seen]] = {}
+        self._watched: dict[str, list[Reading]] = {}
+        self._undo: dict[str, Callable[[], None]] = {}
         for spec in specs:
             if spec.writable:
                 self._records.on_put(spec.name, self._puts.append)
@@ -123,6 +128,16 @@ class FakeBench:
 
     def traces(self, name: str) -> list[Trace]:
         return [trace for trace in self._traces if trace.name == name]
+
+    def watch(self, name: str) -> None:
+        readings = self._watched.setdefault(name, [])
+        self._undo[name] = self._records.watch(name, readings.append)
+
+    def unwatch(self, name: str) -> None:
+        self._undo.pop(name)()
+
+    def watched(self, name: str) -> list[Reading]:
+        return list(self._watched[name])
 
     def close(self) -> None:
         pass
@@ -188,6 +203,16 @@ class RealBench:
 
     def traces(self, name: str) -> list[Trace]:
         found: list[Trace] = self.host.call("traces", name)
+        return found
+
+    def watch(self, name: str) -> None:
+        self.host.call("watch", name)
+
+    def unwatch(self, name: str) -> None:
+        self.host.call("unwatch", name)
+
+    def watched(self, name: str) -> list[Reading]:
+        found: list[Reading] = self.host.call("watched", name)
         return found
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ class Host:
         self._puts: list[Put] = []
         self._threads: set[str] = set()
         self._traces: list[Trace] = []
+        self._watched: dict[str, list[Reading]] = {}
+        self._undo: dict[str, Callable[[], None]] = {}
         port.on_trace(self._traces.append)
 
     def load(self, specs: list[RecordSpec], source: str) -> None:
@@ -66,6 +69,16 @@ class Host:
 
     def read(self, name: str) -> Reading:
         return self._port.record(name).read()
+
+    def watch(self, name: str) -> None:
+        readings = self._watched.setdefault(name, [])
+        self._undo[name] = self._port.watch(name, readings.append)
+
+    def unwatch(self, name: str) -> None:
+        self._undo.pop(name)()
+
+    def watched(self, name: str) -> list[Reading]:
+        return list(self._watched[name])
 
     def busy(self, threads: int, seconds: float) -> None:
         """Keep the interpreter busy, as plugins that compute do."""

@@ -25,10 +25,11 @@ from iocmng.ioc.locksets import python_stays_alone
 from iocmng.ioc.messages import captured_messages
 from iocmng.ioc.publish import NativeRecord, ServedRecord, keep_gil
 from iocmng.ioc.trace import Arrival, WriteListener
+from iocmng.ioc.watching import Watches
 from iocmng.ioc.writable import WritableRecord, add_device_support
 from iocmng.runtime.ports import Endpoints, Put, Trace, Undo
 from iocmng.spec import RecordSpec
-from iocmng.values import Value
+from iocmng.values import Reading, Value
 from iocmng.wire import Actor
 
 _log = logging.getLogger("iocmng.ioc")
@@ -78,6 +79,7 @@ class SoftIoc:
         self._pending: deque[Callable[[], None]] = deque()
         self._writable: dict[int, WritableRecord] = {}
         self._listener = WriteListener(self._traced, self._ignored, self._writable)
+        self._watches = Watches()
         add_device_support()
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
@@ -155,6 +157,7 @@ class SoftIoc:
         _log.debug("EPICS: %s", said)
         self._listener.listen()
         self._served = True
+        self._watches.begin()
         return self._endpoints()
 
     def _endpoints(self) -> Endpoints:
@@ -215,6 +218,14 @@ class SoftIoc:
             self._trace_handlers = tuple(known for known in self._trace_handlers if known is not handler)
 
         return undo
+
+    def watch(self, name: str, handler: Callable[[Reading], None]) -> Undo:
+        """Call `handler` after every change of a record, on a thread of EPICS; see `RecordPort.watch`.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+        return self._watches.add(name, self._records[name].read, handler)
 
     def _deliver(self, record: WritableRecord, value: Value, complete: Callable[[], None]) -> None:
         spec = record.spec

@@ -20,6 +20,7 @@ from iocmng.values import Reading
 _UNUSED = 60.0
 _SEARCH_AGAIN = 10.0
 _CONNECTED = 6
+_FOUND_WITHIN = 1.0
 
 
 @dataclass(eq=False)
@@ -38,6 +39,8 @@ class _Channel:
     unsent: Write | None = None
     write: Write | None = None
     used: float = 0.0
+    made: float = field(default_factory=time.monotonic)
+    was_connected: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -117,7 +120,7 @@ class CaClient(ThreadedClient):
         if event.op == _CONNECTED:
             channel.native = self._library.field_type(event.chid)
             channel.room = self._library.element_count(event.chid)
-            channel.connected = True
+            channel.connected = channel.was_connected = True
             self._worker.submit(lambda: self._connected(channel))
             return
         channel.connected = False
@@ -182,6 +185,13 @@ class CaClient(ThreadedClient):
             fanout.publish(self._reading(channel, event))
         elif channel.connected:
             lost(fanout, self._library.message(event.status))
+
+    def _is_down(self, pv: str) -> bool:
+        channel = self._channels.get(pv)
+        if channel is None or channel.connected:
+            return False
+        channel.used = time.monotonic()
+        return channel.was_connected or channel.made + _FOUND_WITHIN < channel.used
 
     def _ask(self, question: Question) -> None:
         channel = self._channel(question.pv)

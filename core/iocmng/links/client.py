@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent import futures
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import ClassVar
 
-from iocmng.errors import LinkError, LinkTimeout
-from iocmng.links.feeds import Fanout, Feed
+from iocmng.errors import LinkError, LinkTimeout, LinkValueError
+from iocmng.links.feeds import Direct, Fanout, Feed, Sink
 from iocmng.links.outbox import Outbox, Write
 from iocmng.links.worker import Worker
 from iocmng.names import Provider
@@ -21,21 +21,33 @@ from iocmng.values import Reading, Severity, Status, Value
 _MANY = 1000
 
 
-@dataclass(eq=False, slots=True)
 class Question:
-    """One get that is under way: who asks what, and who waits for the answer."""
+    """One get that is under way.
 
-    pv: str
-    answer: Future[Reading] = field(default_factory=Future)
+    Args:
+        pv: Who is asked.
+        told: Called once with the answer, or with what went wrong.
+    """
 
-    def settle(self, outcome: Reading | Exception) -> None:
+    __slots__ = ("_told", "pv")
+
+    def __init__(self, pv: str, told: Callable[[Reading | LinkError], None]) -> None:
+        self.pv = pv
+        # Of several threads that settle at once one only can take the function out of the list.
+        self._told = [told]
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return not self._told
+
+    def settle(self, outcome: Reading | LinkError) -> None:
         """Answer, unless it was answered or given up before."""
-        if not self.answer.set_running_or_notify_cancel():
+        try:
+            told = self._told.pop()
+        except IndexError:
             return
-        if isinstance(outcome, Exception):
-            self.answer.set_exception(outcome)
-        else:
-            self.answer.set_result(outcome)
+        told(outcome)
 
 
 def disconnected(last: Value | None = None, message: str = "not connected") -> Reading:
@@ -53,6 +65,7 @@ class ThreadedClient(ABC):
         self._callbacks = Worker(f"{self.provider} callbacks")
         self._fanouts: dict[str, Fanout] = {}
         self._outboxes: dict[str, Outbox] = {}
+        self._open_questions: dict[float, deque[tuple[float, Question]]] = {}
         self._closed = False
 
     def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
@@ -64,26 +77,48 @@ class ThreadedClient(ABC):
 
     def get_many(self, pvs: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT) -> list[Reading | LinkError]:
         """See `PvClient.get_many`."""
-        questions = [Question(pv) for pv in pvs]
+        answers: list[Future[Reading | LinkError]] = [Future() for _ in pvs]
+        questions = [Question(pv, answer.set_result) for pv, answer in zip(pvs, answers, strict=True)]
         self._submit(lambda: self._ask_all(questions))
-        futures.wait([question.answer for question in questions], timeout)
-        late = [question for question in questions if question.answer.cancel()]
+        _, late = futures.wait(answers, timeout)
         if late:
-            self._submit(lambda: [self._forget(question) for question in late])
-        return [self._outcome(question, timeout) for question in questions]
+            self._submit(lambda: self._give_up(questions, timeout))
+        return [
+            self._too_late(pv, timeout) if answer in late else answer.result()
+            for pv, answer in zip(pvs, answers, strict=True)
+        ]
+
+    def ask(
+        self, pv: str, answer: Callable[[Reading | LinkError], None], *, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        """See `PvClient.ask`."""
+        question = Question(pv, answer)
+        self._submit(lambda: self._ask_or_refuse(question, timeout))
 
     def put(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT, wait: bool = False) -> None:
         """See `PvClient.put`."""
-        result: Future[None] = Future()
-        write = Write(value, time.monotonic() + timeout, wait, result)
+        result: Future[Exception | None] = Future()
+        write = Write(value, time.monotonic() + timeout, wait, result.set_result)
         self._submit(lambda: self._outbox(pv).add(write))
         try:
             # The outbox keeps the deadline; the second more is for a thread that is busy.
-            result.result(timeout + 1.0)
-        except futures.TimeoutError as error:
-            if isinstance(error, LinkError):
-                raise
+            error = result.result(timeout + 1.0)
+        except futures.TimeoutError:
             raise LinkTimeout(f"{self.provider}://{pv}: the thread that writes is stuck") from None
+        if error is not None:
+            raise error
+
+    def send(
+        self,
+        pv: str,
+        value: Value,
+        done: Callable[[LinkError | LinkValueError | None], None],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """See `PvClient.send`."""
+        write = Write(value, time.monotonic() + timeout, told=lambda error: done(_as_link_error(error)))
+        self._submit(lambda: self._outbox(pv).add(write))
 
     def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See `PvClient.post`."""
@@ -92,15 +127,11 @@ class ThreadedClient(ABC):
 
     def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
         """See `PvClient.monitor`."""
-        feed = Feed(callback, self._callbacks)
-        self._submit(lambda: self._attach(pv, feed))
+        return self._feed(pv, Feed(callback, self._callbacks))
 
-        def undo() -> None:
-            feed.close()
-            if not self._closed:
-                self._worker.submit(lambda: self._detach(pv, feed))
-
-        return undo
+    def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """See `PvClient.listen`."""
+        return self._feed(pv, Direct(callback))
 
     def close(self) -> None:
         """See `PvClient.close`."""
@@ -108,12 +139,17 @@ class ThreadedClient(ABC):
             return
         self._closed = True
         self._worker.submit(self._shut_down)
+        self._worker.submit(self._answer_all)
         self._worker.close()
         self._callbacks.close()
 
     @abstractmethod
     def _ask(self, question: Question) -> None:
         """Begin a get; `question.settle` ends it."""
+
+    @abstractmethod
+    def _is_down(self, pv: str) -> bool:
+        """Whether a PV is known not to be connected."""
 
     @abstractmethod
     def _forget(self, question: Question) -> None:
@@ -143,15 +179,61 @@ class ThreadedClient(ABC):
         """A write is over; from any thread."""
         self._worker.submit(lambda: self._finish(pv, write, error))
 
+    def _answer_all(self) -> None:
+        error = LinkError(self._closed_text)
+        for open_ones in self._open_questions.values():
+            for _, question in open_ones:
+                question.settle(error)
+        for outbox in self._outboxes.values():
+            outbox.close(error)
+
+    @property
+    def _closed_text(self) -> str:
+        return f"the {self.provider} client is closed"
+
     def _submit(self, job: Callable[[], object]) -> None:
         if self._closed:
-            raise LinkError(f"the {self.provider} client is closed")
+            raise LinkError(self._closed_text)
         self._worker.submit(job)
 
     def _finish(self, pv: str, write: Write, error: Exception | None) -> None:
         outbox = self._outboxes.get(pv)
         if outbox is not None:
             outbox.done(write, error)
+
+    def _feed(self, pv: str, feed: Sink) -> Undo:
+        self._submit(lambda: self._attach(pv, feed))
+
+        def undo() -> None:
+            feed.close()
+            if not self._closed:
+                self._worker.submit(lambda: self._detach(pv, feed))
+
+        return undo
+
+    def _ask_or_refuse(self, question: Question, timeout: float) -> None:
+        if self._is_down(question.pv):
+            question.settle(LinkError(f"{self.provider}://{question.pv} is not connected"))
+            return
+        open_ones = self._open_questions.setdefault(timeout, deque())
+        if not open_ones:
+            # One timer serves all questions of equal patience: they are late in the order in which they came.
+            self._worker.after(timeout, lambda: self._look_for_late(timeout))
+        open_ones.append((time.monotonic() + timeout, question))
+        self._ask_all([question])
+
+    def _look_for_late(self, timeout: float) -> None:
+        open_ones, now = self._open_questions[timeout], time.monotonic()
+        while open_ones and (open_ones[0][1].settled or open_ones[0][0] <= now):
+            self._give_up([open_ones.popleft()[1]], timeout)
+        if open_ones:
+            self._worker.after(open_ones[0][0] - now, lambda: self._look_for_late(timeout))
+
+    def _give_up(self, questions: Sequence[Question], timeout: float) -> None:
+        for question in questions:
+            if not question.settled:
+                self._forget(question)
+                question.settle(self._too_late(question.pv, timeout))
 
     def _ask_all(self, questions: Sequence[Question]) -> None:
         for question in questions:
@@ -178,14 +260,14 @@ class ThreadedClient(ABC):
             )
         return self._outboxes[pv]
 
-    def _attach(self, pv: str, feed: Feed) -> None:
+    def _attach(self, pv: str, feed: Sink) -> None:
         known = self._fanouts.get(pv)
         fanout = known or self._fanouts.setdefault(pv, Fanout(disconnected()))
         fanout.add(feed)
         if known is None:
             self._subscribe(pv, fanout)
 
-    def _detach(self, pv: str, feed: Feed) -> None:
+    def _detach(self, pv: str, feed: Sink) -> None:
         fanout = self._fanouts.get(pv)
         if fanout is None:
             return
@@ -194,16 +276,17 @@ class ThreadedClient(ABC):
             del self._fanouts[pv]
             self._unsubscribe(pv)
 
-    def _outcome(self, question: Question, timeout: float) -> Reading | LinkError:
-        if question.answer.cancelled():
-            return LinkTimeout(
-                f"{self.provider}://{question.pv} did not answer within {timeout:g} s",
-                hint=f"is its server running, and in EPICS_{self.provider.upper()}_ADDR_LIST?",
-            )
-        error = question.answer.exception()
-        if isinstance(error, LinkError):
-            return error
-        return question.answer.result()
+    def _too_late(self, pv: str, timeout: float) -> LinkTimeout:
+        return LinkTimeout(
+            f"{self.provider}://{pv} did not answer within {timeout:g} s",
+            hint=f"is its server running, and in EPICS_{self.provider.upper()}_ADDR_LIST?",
+        )
+
+
+def _as_link_error(error: Exception | None) -> LinkError | LinkValueError | None:
+    if error is None or isinstance(error, (LinkError, LinkValueError)):
+        return error
+    return LinkValueError(str(error))
 
 
 def lost(fanout: Fanout, message: str = "disconnected") -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from iocmng.errors import LinkError
+from iocmng.errors import LinkError, LinkValueError
 from iocmng.names import LinkAddress, Provider, parse_link
 from iocmng.runtime.ports import DEFAULT_TIMEOUT, PvClient, Undo
 from iocmng.values import Reading, Value
 
+_log = logging.getLogger(__name__)
 _CLOSED = "the link clients are closed"
+
+Job = Callable[[PvClient | LinkError], None]
 
 
 def make_client(provider: Provider) -> PvClient:
@@ -40,7 +44,9 @@ class Links:
         self.default = default
         self._make = make
         self._clients: dict[Provider, PvClient] = {}
+        self._waiting: dict[Provider, list[Job]] = {}
         self._lock = threading.Lock()
+        self._making = {provider: threading.Lock() for provider in Provider}
         self._closed = False
 
     def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
@@ -73,19 +79,72 @@ class Links:
         address = self.address(pv)
         self._client(address.provider).put(address.pv, value, timeout=timeout, wait=wait)
 
+    def ask(
+        self, pv: str, answer: Callable[[Reading | LinkError], None], *, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        """See `PvClient.ask`."""
+        address = self.address(pv)
+
+        def job(client: PvClient | LinkError) -> None:
+            try:
+                _usable(client).ask(address.pv, answer, timeout=timeout)
+            except LinkError as error:
+                answer(error)
+
+        self._when_ready(address.provider, job)
+
     def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See `PvClient.post`."""
         address = self.address(pv)
-        client = self._clients.get(address.provider)
-        if client is not None:
-            client.post(address.pv, value, timeout=timeout)
-            return
-        if self._closed:
-            raise LinkError(_CLOSED)
-        # The import of a client library takes half a second, and the caller is not to wait.
-        threading.Thread(
-            target=self._first_post, args=(address, value, timeout), name="links start", daemon=True
-        ).start()
+
+        def job(client: PvClient | LinkError) -> None:
+            # Closed meanwhile: a posted value that cannot be written is dropped.
+            with suppress(LinkError):
+                _usable(client).post(address.pv, value, timeout=timeout)
+
+        self._when_ready(address.provider, job)
+
+    def send(
+        self,
+        pv: str,
+        value: Value,
+        done: Callable[[LinkError | LinkValueError | None], None],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """See `PvClient.send`."""
+        address = self.address(pv)
+
+        def job(client: PvClient | LinkError) -> None:
+            try:
+                _usable(client).send(address.pv, value, done, timeout=timeout)
+            except LinkError as error:
+                done(error)
+
+        self._when_ready(address.provider, job)
+
+    def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """See `PvClient.listen`."""
+        address = self.address(pv)
+        undo: list[Undo] = []
+        ended = threading.Event()
+
+        def job(client: PvClient | LinkError) -> None:
+            if ended.is_set():
+                return
+            # Without a client the PV stays what it is: not connected.
+            with suppress(LinkError):
+                undo.append(_usable(client).listen(address.pv, callback))
+            if ended.is_set():
+                end()
+
+        def end() -> None:
+            ended.set()
+            with suppress(IndexError):
+                undo.pop()()
+
+        self._when_ready(address.provider, job)
+        return end
 
     def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
         """See `PvClient.monitor`."""
@@ -109,15 +168,60 @@ class Links:
         """
         return parse_link(pv, self.default)
 
-    def _first_post(self, address: LinkAddress, value: Value, timeout: float) -> None:
-        # Closed meanwhile: a posted value that cannot be written is dropped.
-        with suppress(LinkError):
-            self._client(address.provider).post(address.pv, value, timeout=timeout)
-
-    def _client(self, provider: Provider) -> PvClient:
+    def _when_ready(self, provider: Provider, job: Job) -> None:
+        """Do `job` now, or in order with others when the client library has been imported: that takes half a second."""
         with self._lock:
             if self._closed:
                 raise LinkError(_CLOSED)
-            if provider not in self._clients:
-                self._clients[provider] = self._make(provider)
-            return self._clients[provider]
+            client = self._clients.get(provider)
+            waiting = self._waiting.get(provider)
+            if waiting is not None:
+                waiting.append(job)
+                return
+            if client is None:
+                self._waiting[provider] = [job]
+        if client is not None:
+            job(client)
+            return
+        threading.Thread(target=self._begin, args=(provider,), name="links start", daemon=True).start()
+
+    def _begin(self, provider: Provider) -> None:
+        client: PvClient | LinkError
+        try:
+            client = self._client(provider)
+        except LinkError as error:
+            client = error
+        except Exception as error:  # noqa: BLE001 - a border: the import of a foreign library may raise anything
+            client = LinkError(f"no client of {provider}: {error}", hint="see `iocmng doctor`")
+            _log.error("%s", client)
+        while True:
+            with self._lock:
+                waiting = self._waiting[provider]
+                self._waiting[provider] = []
+                if not waiting:
+                    del self._waiting[provider]
+                    return
+            for job in waiting:
+                job(client)
+
+    def _client(self, provider: Provider) -> PvClient:
+        with self._making[provider]:
+            with self._lock:
+                if self._closed:
+                    raise LinkError(_CLOSED)
+                known = self._clients.get(provider)
+            if known is not None:
+                return known
+            client = self._make(provider)
+            with self._lock:
+                if not self._closed:
+                    self._clients[provider] = client
+                    return client
+        client.close()
+        raise LinkError(_CLOSED)
+
+
+def _usable(client: PvClient | LinkError) -> PvClient:
+    if isinstance(client, LinkError):
+        raise client
+    return client

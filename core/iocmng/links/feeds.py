@@ -1,16 +1,57 @@
-"""From one subscription to many callbacks, each in order, bounded, never in a client library's thread."""
+"""From one subscription to many callbacks, each in order: in a thread for callbacks, or right where it comes."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from iocmng.links.worker import Worker
 from iocmng.values import Reading
 
 DEPTH = 256
 """Readings that wait for one callback; beyond that the oldest are dropped."""
+
+
+logger = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """What readings of one subscription go to."""
+
+    def push(self, reading: Reading) -> None:
+        """Take a reading; from any thread, never blocks."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
+class Direct:
+    """Calls back at once on the thread that brings a reading.
+
+    Args:
+        callback: Called with each reading; it must only enqueue.
+    """
+
+    def __init__(self, callback: Callable[[Reading], None]) -> None:
+        self._callback = callback
+        self._closed = False
+
+    def push(self, reading: Reading) -> None:
+        """Call back with `reading`."""
+        if self._closed:
+            return
+        try:
+            self._callback(reading)
+        except Exception:
+            # The thread belongs to the client library, and others wait for the same reading.
+            logger.exception("a callback failed")
+
+    def close(self) -> None:
+        """Call back no more."""
+        self._closed = True
 
 
 class Feed:
@@ -70,7 +111,7 @@ class Fanout:
     def __init__(self, first: Reading) -> None:
         self._lock = threading.Lock()
         self._last = first
-        self._feeds: tuple[Feed, ...] = ()
+        self._feeds: tuple[Sink, ...] = ()
 
     @property
     def last(self) -> Reading:
@@ -89,13 +130,13 @@ class Fanout:
             for feed in self._feeds:
                 feed.push(reading)
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: Sink) -> None:
         """Give the latest reading and all further ones to `feed`."""
         with self._lock:
             self._feeds = (*self._feeds, feed)
             feed.push(self._last)
 
-    def remove(self, feed: Feed) -> None:
+    def remove(self, feed: Sink) -> None:
         """Give `feed` no more."""
         with self._lock:
             self._feeds = tuple(other for other in self._feeds if other is not feed)

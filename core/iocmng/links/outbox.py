@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from iocmng.errors import LinkTimeout
@@ -21,14 +20,14 @@ class Write:
         value: What to write.
         deadline: `time.monotonic()` after which it is not sent any more.
         wait: Whether it is done only when the record has been processed to its end.
-        result: Who waits for the outcome; None for a posted value.
+        told: Called once with what went wrong, or None; no function for a posted value.
         complaint: What the server said against it so far.
     """
 
     value: Value
     deadline: float
     wait: bool = False
-    result: Future[None] | None = None
+    told: Callable[[Exception | None], None] | None = None
     complaint: Exception | None = None
 
 
@@ -60,8 +59,8 @@ class Outbox:
 
     def add(self, write: Write) -> None:
         """Send `write` when its turn comes; a posted one takes the place of posted ones that still wait."""
-        if write.result is None:
-            self._waiting = deque(other for other in self._waiting if other.result is not None)
+        if write.told is None:
+            self._waiting = deque(other for other in self._waiting if other.told is not None)
         self._waiting.append(write)
         self._next()
 
@@ -70,8 +69,17 @@ class Outbox:
         if write is not self.current:
             return
         self.current = None
-        _resolve(write, write.complaint or error)
-        self._next()
+        try:
+            _resolve(write, write.complaint or error)
+        finally:
+            self._next()
+
+    def close(self, error: Exception) -> None:
+        """Begin nothing more, and tell all who wait."""
+        waiting, self._waiting = self._waiting, deque()
+        for write in (*([self.current] if self.current else ()), *waiting):
+            _resolve(write, error)
+        self.current = None
 
     def _next(self) -> None:
         while self.current is None and self._waiting:
@@ -105,9 +113,6 @@ class Outbox:
 
 
 def _resolve(write: Write, error: Exception | None) -> None:
-    if write.result is None or write.result.done():
-        return
-    if error is None:
-        write.result.set_result(None)
-    else:
-        write.result.set_exception(error)
+    told, write.told = write.told, None
+    if told is not None:
+        told(error)

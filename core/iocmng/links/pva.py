@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from p4p.client.raw import Cancelled, Context, Disconnected, Finished, RemoteError
@@ -16,6 +17,7 @@ from iocmng.names import Provider
 
 _FIELDS = "field(value,alarm,timeStamp)"
 _BURST = f"{_FIELDS}record[queueSize=32]"
+_FOUND_WITHIN = 1.0
 _TO_THE_END = "field()record[block=true,process=passive]"
 
 
@@ -26,6 +28,8 @@ class _Monitor:
         self.pv = pv
         self.fanout = fanout
         self.subscription: Any = None
+        self.made = time.monotonic()
+        self.was_connected = False
         self._lock = threading.Lock()
 
     def begin(self, subscription: Any) -> None:
@@ -45,7 +49,14 @@ class _Monitor:
         elif isinstance(update, Exception):
             lost(self.fanout, str(update))
         else:
+            self.was_connected = True
             self.fanout.publish(reading(update))
+
+    @property
+    def is_down(self) -> bool:
+        if self.fanout.last.connected:
+            return False
+        return self.was_connected or self.made + _FOUND_WITHIN < time.monotonic()
 
 
 class PvaClient(ThreadedClient):
@@ -68,6 +79,10 @@ class PvaClient(ThreadedClient):
 
     def _unsubscribe(self, pv: str) -> None:
         self._monitors.pop(pv).subscription.close()
+
+    def _is_down(self, pv: str) -> bool:
+        monitor = self._monitors.get(pv)
+        return monitor is not None and monitor.is_down
 
     def _ask(self, question: Question) -> None:
         def answered(outcome: Any) -> None:
@@ -126,7 +141,7 @@ class PvaClient(ThreadedClient):
         self._operations.clear()
         self._context.close()
 
-    def _error(self, pv: str, error: Exception) -> Exception:
+    def _error(self, pv: str, error: Exception) -> LinkError:
         if isinstance(error, RemoteError):
             return LinkRefused(f"pva://{pv}: {error}", hint="its server answered that")
         return LinkError(f"pva://{pv}: {error}")

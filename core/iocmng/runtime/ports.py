@@ -122,7 +122,8 @@ class RecordPort(Protocol):
         """Call `handler` with what a record shows, now and after each change of value or quality, whoever caused it.
 
         It is called on a thread of the port, in order, and must only enqueue; a change may be skipped when a later
-        one has come.
+        one has come. Before the port is started nothing is told. The call that ends it does so for good, but one
+        call that is under way may still finish.
 
         Raises:
             KeyError: There is no such record.

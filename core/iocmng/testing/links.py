@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
-from iocmng.runtime.ports import DEFAULT_TIMEOUT, Undo
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, Clock, Undo
+from iocmng.testing.patience import Patience
 from iocmng.values import Reading, Severity, Status, Value
 
 
@@ -16,27 +17,50 @@ class _Pv:
     reading: Reading
     labels: tuple[str, ...] = ()
     refuses: bool = False
+    hangs: bool = False
     callbacks: list[Callable[[Reading], None]] = field(default_factory=list)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def answers(self) -> bool:
+        return self.reading.connected and not self.hangs
 
     def publish(self, reading: Reading) -> None:
+        if isinstance(reading.value, int) and 0 <= reading.value < len(self.labels):
+            reading = replace(reading, label=self.labels[reading.value])
         self.reading = reading
+        if not self.hangs:
+            self.tell()
+
+    def tell(self) -> None:
         for callback in tuple(self.callbacks):
-            callback(reading)
+            callback(self.reading)
+        if self.answers:
+            waiting, self.waiting = self.waiting, []
+            for go_on in waiting:
+                go_on()
 
 
 class FakeLinks:
-    """PVs in memory; nothing waits, and callbacks run at once in the thread that caused them.
+    """PVs in memory; callbacks run at once in the thread that caused them, and no method blocks.
 
     Args:
         clock: Gives the time stamps, seconds since 1970-01-01 UTC.
+        timers: The clock on which `ask` and `send` to a PV that does not answer become too late; without one they
+            are too late at once.
 
     Attributes:
-        puts: What was written by put and post, in order.
+        puts: What was written by put, post and send, in order.
+        asked: What `ask` was called for, in order.
+        sent: What `send` was called for, in order, taken or not.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, timers: Clock | None = None) -> None:
         self.puts: list[tuple[str, Value]] = []
+        self.asked: list[str] = []
+        self.sent: list[tuple[str, Value]] = []
         self._clock = clock
+        self._patience = Patience(timers) if timers else None
         self._pvs: dict[str, _Pv] = {}
         self._closed = False
 
@@ -83,6 +107,20 @@ class FakeLinks:
             raise KeyError(f"{pv} was never served")
         known.publish(Reading(known.reading.value, timestamp=self._clock()))
 
+    def hang(self, pv: str) -> None:
+        """Let `pv` answer nothing and tell nothing any more, while it stays connected."""
+        self._pv(pv).hangs = True
+
+    def go_on(self, pv: str) -> None:
+        """Let `pv` answer again, and tell what it missed to tell."""
+        known = self._pv(pv)
+        known.hangs = False
+        known.tell()
+
+    def listeners(self, pv: str) -> int:
+        """How many subscriptions `pv` has."""
+        return len(self._pv(pv).callbacks)
+
     def refuse(self, pv: str, refuses: bool = True) -> None:
         """Let `pv` refuse all writes, or take them again."""
         self._pv(pv).refuses = refuses
@@ -90,10 +128,10 @@ class FakeLinks:
     def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
         """See `PvClient.get`."""
         self._check_open()
-        reading = self._pv(pv).reading
-        if not reading.connected:
-            raise LinkTimeout(f"{pv} did not answer within {timeout:g} s", hint="the test does not serve it")
-        return reading
+        known = self._pv(pv)
+        if not known.answers:
+            raise _too_late(pv, timeout)
+        return known.reading
 
     def get_many(self, pvs: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT) -> list[Reading | LinkError]:
         """See `PvClient.get_many`."""
@@ -105,15 +143,24 @@ class FakeLinks:
                 outcomes.append(error)
         return outcomes
 
+    def ask(
+        self, pv: str, answer: Callable[[Reading | LinkError], None], *, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        """See `PvClient.ask`."""
+        self._check_open()
+        self.asked.append(pv)
+        known = self._pv(pv)
+        if known.answers:
+            answer(known.reading)
+        elif known.reading.connected:
+            self._wait(known, lambda: answer(known.reading), lambda: answer(_too_late(pv, timeout)), timeout)
+        else:
+            answer(LinkError(f"{pv} is not connected", hint="the test does not serve it"))
+
     def put(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT, wait: bool = False) -> None:
         """See `PvClient.put`."""
-        reading = self.get(pv, timeout=timeout)
-        known = self._pv(pv)
-        if known.refuses:
-            raise LinkRefused(f"{pv}: write access denied", hint="the test lets it refuse")
-        taken = _taken(value, reading.value, known.labels)
-        self.puts.append((pv, taken))
-        known.publish(Reading(taken, timestamp=self._clock()))
+        self.get(pv, timeout=timeout)
+        self._write(pv, self._pv(pv), value)
 
     def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See `PvClient.post`."""
@@ -123,6 +170,36 @@ class FakeLinks:
         except (LinkTimeout, LinkRefused, LinkValueError):
             # A posted value that cannot be written is dropped.
             return
+
+    def send(
+        self,
+        pv: str,
+        value: Value,
+        done: Callable[[LinkError | LinkValueError | None], None],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """See `PvClient.send`."""
+        self._check_open()
+        self.sent.append((pv, value))
+        known = self._pv(pv)
+
+        def write() -> None:
+            try:
+                self._write(pv, known, value)
+            except (LinkRefused, LinkValueError) as error:
+                done(error)
+            else:
+                done(None)
+
+        if known.answers:
+            write()
+        else:
+            self._wait(known, write, lambda: done(_too_late(pv, timeout)), timeout)
+
+    def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """See `PvClient.listen`."""
+        return self.monitor(pv, callback)
 
     def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
         """See `PvClient.monitor`."""
@@ -142,6 +219,30 @@ class FakeLinks:
         self._closed = True
         for known in self._pvs.values():
             known.callbacks.clear()
+        if self._patience:
+            self._patience.close()
+
+    def _write(self, pv: str, known: _Pv, value: Value) -> None:
+        if known.refuses:
+            raise LinkRefused(f"{pv}: write access denied", hint="the test lets it refuse")
+        taken = _taken(value, known.reading.value, known.labels)
+        self.puts.append((pv, taken))
+        known.publish(Reading(taken, timestamp=self._clock()))
+
+    def _wait(
+        self, known: _Pv, go_on: Callable[[], None], give_up: Callable[[], None], timeout: float
+    ) -> None:
+        if self._patience is None:
+            give_up()
+            return
+
+        def late() -> None:
+            if go_on in known.waiting:
+                known.waiting.remove(go_on)
+                give_up()
+
+        known.waiting.append(go_on)
+        self._patience.after(timeout, late)
 
     def _pv(self, pv: str) -> _Pv:
         if pv not in self._pvs:
@@ -160,6 +261,10 @@ class FakeLinks:
     def _check_open(self) -> None:
         if self._closed:
             raise LinkError("the fake client is closed")
+
+
+def _too_late(pv: str, timeout: float) -> LinkTimeout:
+    return LinkTimeout(f"{pv} did not answer within {timeout:g} s", hint="the test does not serve it")
 
 
 def _taken(value: Value, present: Value | None, labels: tuple[str, ...]) -> Value:

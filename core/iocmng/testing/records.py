@@ -118,10 +118,12 @@ class FakeRecord:
             self._monitors = (*self._monitors, handler)
             handler(self.read())
 
-        def undo() -> None:
-            self._monitors = tuple(known for known in self._monitors if known is not handler)
+        return partial(self.forget, handler)
 
-        return undo
+    def forget(self, handler: Monitor) -> None:
+        """Call `handler` no more."""
+        with self._lock:
+            self._monitors = tuple(known for known in self._monitors if known is not handler)
 
     def process(
         self,
@@ -163,6 +165,7 @@ class FakeRecords:
         self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
         self._running: dict[str, object] = {}
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
+        self._watches: list[tuple[str, Monitor]] = []
         self._calls: deque[Callable[[], None]] = deque()
         self._calling = False
         self._served = False
@@ -188,6 +191,8 @@ class FakeRecords:
         self._served = True
         for record in self._records.values():
             record.served = True
+        for name, handler in tuple(self._watches):
+            self._records[name].monitor(handler)
         return Endpoints(0, 0)
 
     def record(self, name: str) -> FakeRecord:
@@ -220,6 +225,24 @@ class FakeRecords:
 
         def undo() -> None:
             self._trace_handlers = tuple(h for h in self._trace_handlers if h is not handler)
+
+        return undo
+
+    def watch(self, name: str, handler: Monitor) -> Undo:
+        """Call `handler` at once and after every change, on the thread that causes it; see `RecordPort.watch`.
+
+        Raises:
+            KeyError: There is no such record.
+        """
+        record = self._records[name]
+        if self._served:
+            return record.monitor(handler)
+        entry = (name, handler)
+        self._watches.append(entry)
+
+        def undo() -> None:
+            self._watches.remove(entry)
+            record.forget(handler)
 
         return undo
 
