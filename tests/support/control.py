@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from support.pvs import MemoryPvs
+
 from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.lifecycle import JobState, State, Trigger, allowed, next_state
 from iocmng.names import did_you_mean
@@ -20,6 +22,7 @@ from iocmng.values import PortType
 from iocmng.wire import (
     Actor,
     ChangedSetting,
+    DevicesView,
     EventKind,
     Finding,
     HostView,
@@ -104,6 +107,7 @@ class MemoryControl:
         self.run_views: dict[str, RunView] = {}
         self.runs_over: dict[str, asyncio.Event] = {}
         self.values: dict[str, Any] = {}
+        self.pv_access = MemoryPvs(self.values, self.put_pv)
         for name, mode in (("pump", Mode.CONTINUOUS), ("shot", Mode.TRIGGERED)):
             self.add_task(task_spec(name, mode))
         self.views["tune"] = InstanceView(
@@ -381,6 +385,10 @@ class MemoryControl:
         self._did(f"put {view.name}", actor)
         self.values[view.name] = float(value)
         return self.pv(name)
+
+    def devices(self) -> DevicesView:
+        """Of the beamline."""
+        return DevicesView(available=("GUNFLG01", "DIPO02"), created=("GUNFLG01",))
 
     def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Nothing new."""

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from iocmng.api import problems
 from iocmng.api.access import Access
 from iocmng.api.additions import Additions
+from iocmng.api.anywhere import Anywhere
 from iocmng.api.gate import BODY_SECONDS, MAX_BODY, Gate
 from iocmng.api.guard import ViewerRoute, router
 from iocmng.api.hosting import Hosting
@@ -63,6 +64,7 @@ def create_app(
         Runs(control, open_streams),
         Logs(control, open_streams),
         Pvs(control, open_streams),
+        Anywhere(control, open_streams),
     ]
     for part in [*parts, *collections]:
         for routes in part.routers():

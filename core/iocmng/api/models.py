@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from iocmng.wire import InstanceDetail, InstanceView, LogLine, PvView, Role, RunView, TokenView
+from iocmng.api.lookup import LONGEST_WAIT
+from iocmng.runtime.ports import DEFAULT_TIMEOUT
+from iocmng.wire import InstanceDetail, InstanceView, LogLine, PvReading, PvView, Role, RunView, TokenView
+
+LONGEST_PV = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +168,73 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PvAnswer(PvReading):
+    """A PV that was read; `ok` is true and `error` null, as clients of the previous system expect."""
+
+    ok: bool
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvPut:
+    """A PV that was written; `ok` is true and `error` null."""
+
+    ok: bool
+    pv_name: str
+    address: str
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvMonitor:
+    """A subscription that was made or ended."""
+
+    ok: bool
+    key: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvMonitored:
+    """A subscription: its latest reading (null before the first), and how many there were.
+
+    `expires` is in how many seconds it ends when nobody asks for it.
+    """
+
+    key: str
+    pv_name: str
+    reading: PvReading | None
+    updates: int
+    expires: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvMonitors:
+    """The caller's subscriptions: `monitors` has the PV of each key, `readings` the latest of each."""
+
+    monitors: Mapping[str, str]
+    count: int
+    readings: Mapping[str, PvReading | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PvProvider:
+    """How PVs elsewhere without a scheme are reached, `pva` or `ca`."""
+
+    provider: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """Devices of the beamline file, and those that tasks and jobs have made."""
+
+    available: Sequence[str]
+    available_count: int
+    created: Sequence[str]
+    created_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProblemBody:
     """An RFC 9457 problem; `ok`, `message` and `validation` only on the paths of the previous system."""
 
@@ -198,6 +269,30 @@ class PutRequest(Request):
     """A value for a PV: number, string, label of an enum, or list; NaN as "NaN"."""
 
     value: Any
+
+
+PvName = Annotated[str, Field(min_length=1, max_length=LONGEST_PV)]
+Timeout = Annotated[float, Field(gt=0, le=LONGEST_WAIT, allow_inf_nan=False)]
+
+
+class PvGetRequest(Request):
+    """A PV to read: a full name, `ca://NAME` or `pva://NAME`; `timeout` in seconds."""
+
+    pv_name: PvName
+    timeout: Timeout = DEFAULT_TIMEOUT
+
+
+class PvPutRequest(PvGetRequest):
+    """A PV to write, and a number, text, label of an enum, or list for it; `timeout` in seconds."""
+
+    value: Any
+
+
+class PvMonitorRequest(Request):
+    """A PV to subscribe to, and the key of the subscription; the PV's name when not given."""
+
+    pv_name: PvName
+    name: Annotated[str | None, Field(max_length=LONGEST_PV)] = None
 
 
 class TokenRequest(Request):

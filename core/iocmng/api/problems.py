@@ -16,7 +16,7 @@ from iocmng.errors import IocmngError, NotAuthenticated
 from iocmng.wire import Problem, to_plain
 
 MEDIA_TYPE = "application/problem+json"
-SEED_PATHS = ("/api/v1/plugins", "/api/v1/tasks", "/api/v1/jobs", "/api/v1/health")
+SEED_PATHS = tuple(f"/api/v1/{path}" for path in ("plugins", "tasks", "jobs", "health", "pvs", "devices"))
 
 _CODES: Mapping[int, str] = {
     400: "bad-request",

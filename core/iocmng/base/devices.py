@@ -78,8 +78,17 @@ class _Shared:
                 self._made[wanted] = device
             return device
 
+    def names(self) -> tuple[str, ...]:
+        """Those that are made."""
+        return tuple(device.name for device in list(self._made))
+
 
 _shared = _Shared()
+
+
+def created_devices() -> tuple[str, ...]:
+    """Names of the devices of the beamline that tasks and jobs of this process have got."""
+    return _shared.names()
 
 
 class DeviceAccess:

@@ -199,6 +199,9 @@ class Host:
         self.service = HostService(
             self.supervisor,
             records=self._records,
+            links=self._links,
+            provider=self._links.default,
+            beamline=self.plan.beamline,
             host_records=tuple(self._host_records.values()),
             logs=self._logs,
             runs=self._runs,

@@ -40,6 +40,7 @@ class HostPlan:
         access_security: The site's access file.
         pva: Whether PV Access is served.
         autosave_dir: Where inputs are kept; `autosave_period` in seconds, `autosave_keep` backups.
+        beamline: Content of the beamline file.
         problems: What boot found that does not stop it.
         describe_config: Settings in force, for listings.
         reload: Reads the settings again, and applies what it can; raises BadInput.
@@ -64,6 +65,7 @@ class HostPlan:
     autosave_dir: Path | None = None
     autosave_period: float = 10.0
     autosave_keep: int = 5
+    beamline: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     describe_config: Callable[[], Mapping[str, Any]] = dict
     reload: Callable[[], Awaitable[ReloadView]] = _not_reloadable

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from iocmng.base.beamline import describe_devices
+from iocmng.base.devices import created_devices
 from iocmng.errors import BadInput, NotFound, Refused
+from iocmng.host.own_pvs import OwnPvs
 from iocmng.host.parameters import changed_values, parameter_views, schema_of
+from iocmng.host.pv_access import HostPvs
 from iocmng.host.views import pv_view, task_detail
 from iocmng.lifecycle import Trigger
-from iocmng.names import did_you_mean, nearest
+from iocmng.names import Provider
 from iocmng.runtime.desired import DesiredState, Intent
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
 from iocmng.runtime.logs import HOST, LogBook
-from iocmng.runtime.ports import Put, RecordPort
+from iocmng.runtime.ports import Put, PvClient, RecordPort
 from iocmng.runtime.runs import RunStore
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
@@ -27,6 +30,7 @@ from iocmng.spec.convert import convert
 from iocmng.values import Value
 from iocmng.wire import (
     Actor,
+    DevicesView,
     Event,
     EventKind,
     HostView,
@@ -49,6 +53,9 @@ class HostService:
         supervisor: Supervisor,
         *,
         records: RecordPort,
+        links: PvClient,
+        provider: Provider,
+        beamline: Mapping[str, Any],
         host_records: Sequence[RecordSpec],
         logs: LogBook,
         runs: RunStore,
@@ -61,9 +68,7 @@ class HostService:
     ) -> None:
         self._supervisor = supervisor
         self._records = records
-        self._specs: dict[str, RecordSpec] = {spec.name: spec for spec in host_records}
-        for instance in supervisor:
-            self._specs.update((spec.name, spec) for spec in instance.spec.records)
+        self._own = OwnPvs(supervisor, host_records, describe_host().prefix)
         self._logs = logs
         self._runs = runs
         self._desired = desired
@@ -72,6 +77,10 @@ class HostService:
         self._look_again = look_again
         self._site_metrics = site_metrics
         self._reload = reload
+        self._beamline = beamline
+        self._pv_access = HostPvs(
+            links, provider, own=self._own, records=records, put_own=self.put_pv, events=self.events
+        )
         self.serving = False
 
     @property
@@ -260,35 +269,17 @@ class HostService:
 
     def pvs(self, pattern: str = "*") -> Iterator[PvView]:
         """This host's PVs: of an instance by its name, or by a shell pattern of `INSTANCE:PORT` or full names."""
-        instance, _, port = pattern.partition(":")
-        of_instance = [
-            f"{one.spec.pv_prefix}:{port or '*'}" for one in self._supervisor if one.name == instance
-        ]
-        patterns = (pattern, *of_instance)
-        for name, spec in self._specs.items():
-            if any(fnmatch.fnmatchcase(name, one) for one in patterns):
-                yield pv_view(spec, self._records.record(name))
+        for spec in self._own.matching(pattern):
+            yield pv_view(spec, self._records.record(spec.name))
 
     def pv(self, name: str) -> PvView:
         """One PV of this host, by full name or `INSTANCE:PORT`."""
-        spec = self._pv_spec(name)
+        spec = self._own.get(name)
         return pv_view(spec, self._records.record(spec.name))
-
-    def _pv_spec(self, name: str) -> RecordSpec:
-        prefix = self._describe_host().prefix
-        instance, _, port = name.partition(":")
-        of_instance = [one.spec.pv_prefix for one in self._supervisor if one.name == instance]
-        for candidate in (name, f"{prefix}:{name}", *(f"{found}:{port}" for found in of_instance)):
-            if candidate in self._specs:
-                return self._specs[candidate]
-        near = [known for known in self._specs if any(known.startswith(f"{one}:") for one in of_instance)]
-        found = nearest(name, self._specs)
-        hint = did_you_mean(name, near) if near else f"did you mean {found!r}?" if found else ""
-        raise NotFound(f"this host has no PV {name!r}", hint=hint or "`iocmng pv list` names them")
 
     def put_pv(self, name: str, value: Any, actor: Actor) -> PvView:
         """Write one of this host's writable PVs as a client would."""
-        spec = self._pv_spec(name)
+        spec = self._own.get(name)
         if not spec.writable:
             raise Refused(
                 f"{spec.name} is read-only",
@@ -301,6 +292,15 @@ class HostService:
         self._records.record(spec.name).assign(fitting)
         self._supervisor.on_put(Put(spec.name, fitting, actor, lambda: None))
         return self.pv(spec.name)
+
+    @property
+    def pv_access(self) -> HostPvs:
+        """PVs wherever they are."""
+        return self._pv_access
+
+    def devices(self) -> DevicesView:
+        """Devices of the beamline file."""
+        return DevicesView(available=tuple(describe_devices(self._beamline)), created=created_devices())
 
     def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Look for plugins again and say what changed."""

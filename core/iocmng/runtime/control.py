@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from iocmng.lifecycle import Trigger
 from iocmng.runtime.events import EventBus
+from iocmng.runtime.ports import Undo
 from iocmng.spec import InstanceSpec
 from iocmng.wire import (
     Actor,
+    DevicesView,
     HostView,
     InstanceDetail,
     InstanceView,
     LogLine,
     MetricsView,
+    PvReading,
     PvView,
     ReloadView,
     RunView,
     SiteMetrics,
 )
+
+
+class PvAccess(Protocol):
+    """PVs of this host and elsewhere; a name is `NAME`, `ca://NAME`, `pva://NAME` or `INSTANCE:PORT`.
+
+    A name of this host is read and written inside the process, whatever its scheme. Every method raises BadInput
+    for what is no name, and NotFound for a name that only this host could have and has not.
+    """
+
+    @property
+    def provider(self) -> str:
+        """`ca` or `pva`: how names elsewhere without a scheme are reached."""
+
+    def address(self, pv: str) -> str:
+        """What a name means: the full name of a PV of this host, else `ca://NAME` or `pva://NAME`."""
+
+    async def get(self, pv: str, timeout: float) -> PvReading:
+        """Ask for value and quality now.
+
+        Raises:
+            LinkError: It did not answer within `timeout` seconds, or its server refused.
+        """
+
+    async def put(self, pv: str, value: Any, timeout: float, actor: Actor) -> None:
+        """Write a value, and return when the server has taken it.
+
+        Raises:
+            LinkError: It did not answer within `timeout` seconds, or its server refused.
+            Refused: It is a PV of this host, and read-only.
+            BadInput: It cannot take that value.
+        """
+
+    def monitor(self, pv: str, tell: Callable[[PvReading], None]) -> Undo:
+        """Call `tell` with what a PV shows now and after each change, on any thread; it must only enqueue.
+
+        The first call comes at once; one that does not answer is told as not connected.
+        """
 
 
 class HostControl(Protocol):
@@ -133,6 +173,13 @@ class HostControl(Protocol):
             Refused: It is read-only.
             BadInput: The value does not fit; names PV, type and value.
         """
+
+    @property
+    def pv_access(self) -> PvAccess:
+        """PVs wherever they are, on the host's own clients."""
+
+    def devices(self) -> DevicesView:
+        """Devices of the beamline file."""
 
     def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Look for plugins again and say what changed."""

@@ -18,6 +18,7 @@ from iocmng.wire.instance import (
 )
 from iocmng.wire.log import LogLine
 from iocmng.wire.metrics import MetricsView, SiteMetrics
+from iocmng.wire.pvs import DevicesView, PvReading
 from iocmng.wire.run import RunView
 from iocmng.wire.settings import ChangedSetting, ReloadView
 
@@ -26,6 +27,7 @@ __all__ = [
     "TOKEN_FILE",
     "Actor",
     "ChangedSetting",
+    "DevicesView",
     "Endpoint",
     "Event",
     "EventKind",
@@ -41,6 +43,7 @@ __all__ = [
     "ParameterView",
     "PortView",
     "Problem",
+    "PvReading",
     "PvView",
     "ReloadView",
     "Role",

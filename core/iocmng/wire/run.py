@@ -12,7 +12,10 @@ from iocmng.wire.event import Actor
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run: `state` is RUNNING or the outcome, times are seconds since 1970-01-01 UTC, `progress` is 0 to 100 %."""
+    """A run: `state` is QUEUED, RUNNING or the outcome, `progress` is 0 to 100 %.
+
+    Times are seconds since 1970-01-01 UTC; a run that is QUEUED `started` to wait, and `message` says for what.
+    """
 
     id: str
     job: str
@@ -29,4 +32,4 @@ class RunView:
     @property
     def over(self) -> bool:
         """Whether the run has an outcome."""
-        return self.state is not JobState.RUNNING
+        return self.state not in (JobState.RUNNING, JobState.QUEUED)
