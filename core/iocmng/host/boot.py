@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Any
 
 from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
-from iocmng.host.early import Stopped, stop_on_signals
+from iocmng.host.early import Stopped, serve_signals, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.plan import HostPlan
 from iocmng.host.reloading import Reloading
@@ -190,8 +189,7 @@ async def _main(
     host.make_records()
     host.serve_records()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, host.end)
+    serve_signals(host.end)
     host.url = admin.url
     host.begin()
     assert host.service is not None

@@ -7,7 +7,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from iocmng.errors import BadInput, ExitCode, IocmngError
-from iocmng.host.early import Stopped, stop_on_signals
+from iocmng.host.early import Stopped, serve_signals, stop_on_signals
 from iocmng.host.plan import HostPlan
 from iocmng.lifecycle import JobState, State
 from iocmng.links import pv_client
@@ -108,6 +107,7 @@ def _describe(
     flat: bool,
     pva: bool,
 ) -> InstanceSpec:
+    from iocmng.base import DeclarativeTask
     from iocmng.runtime.parameters import model_of
     from iocmng.spec.build import describe
 
@@ -131,7 +131,7 @@ def _describe(
             host_prefix=prefix,
             requested=parameters,
             declared=tuple(model.model_fields) if model else (),
-            class_name=cls.__name__,
+            class_name="" if cls is DeclarativeTask else cls.__name__,
             flat=flat,
             pva=pva,
             locate=loaded.locate,
@@ -177,8 +177,7 @@ async def _serve(spec: InstanceSpec, cls: type, state: Path, logs: LogBook) -> i
     host.make_records()
     host.serve_records()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, host.end)
+    serve_signals(host.end)
     failed: list[str] = []
 
     def watch(event: Event) -> None:
