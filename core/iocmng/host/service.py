@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from iocmng.base.beamline import describe_devices
 from iocmng.base.devices import created_devices
 from iocmng.errors import BadInput, NotFound, Refused
+from iocmng.host.inside import client_value
 from iocmng.host.own_pvs import OwnPvs
 from iocmng.host.parameters import changed_values, parameter_views, schema_of
 from iocmng.host.pv_access import HostPvs
@@ -26,8 +26,6 @@ from iocmng.runtime.runs import RunStore
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
 from iocmng.spec import InstanceSpec, RecordSpec
-from iocmng.spec.convert import convert
-from iocmng.values import Value
 from iocmng.wire import (
     Actor,
     DevicesView,
@@ -286,7 +284,7 @@ class HostService:
                 hint="only inputs and the default PVs for operators can be written",
             )
         try:
-            fitting = _clamped(spec, _finite(spec, convert(spec, value)))
+            fitting = client_value(spec, value)
         except (TypeError, ValueError) as error:
             raise BadInput(str(error), code="value") from error
         self._records.record(spec.name).assign(fitting)
@@ -326,19 +324,3 @@ def _settled(instance: Instance) -> bool:
     return not (
         isinstance(instance, JobInstance) and instance.current is not None and instance.current.leaving
     )
-
-
-def _finite(spec: RecordSpec, value: Value) -> Value:
-    """The value, refused as the record refuses it of a client when it is NaN or infinite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{spec.name} takes no {value}: an input's value has to be a finite number")
-    return value
-
-
-def _clamped(spec: RecordSpec, value: Value) -> Value:
-    """What the record makes of a put: DRVL and DRVH bound it."""
-    fields = dict(spec.fields)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and {"DRVL", "DRVH"} <= fields.keys():
-        low, high = type(value)(float(fields["DRVL"])), type(value)(float(fields["DRVH"]))
-        return min(max(value, low), high)
-    return value

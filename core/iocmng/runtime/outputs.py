@@ -16,7 +16,7 @@ from iocmng.logic.decisions import OutputWrite
 from iocmng.names import did_you_mean
 from iocmng.runtime.evaluation.ring import Ring
 from iocmng.runtime.ports import Clock, Record, RecordPort
-from iocmng.spec import Direction, InstanceSpec, PortSpec
+from iocmng.spec import Direction, InstanceSpec, PortSpec, RecordSpec
 from iocmng.spec.convert import convert
 from iocmng.values import PortType, Reading, Severity, Status, Value
 
@@ -202,7 +202,7 @@ class Outputs:
                 if value is None:
                     value = self._shown.get(name)
                     if value is None:
-                        value = empty(record)
+                        value = empty(record.spec)
                 self._put(port, record, _Written(value, write.severity, write.status, write.reason, now))
                 fail_safe = write.severity is Severity.INVALID and write.value is not None
                 if fail_safe and self._valid and port.link is not None:
@@ -245,7 +245,7 @@ class Outputs:
         if value is None:
             value = self._shown.get(name)
             if value is None:
-                value = empty(record)
+                value = empty(record.spec)
         self._shown[name] = value
         severity = reading.severity if reading.ok else Severity.INVALID
         status = reading.status if reading.status or not severity else Status.LINK
@@ -257,7 +257,7 @@ class Outputs:
         for name, (port, record) in self._ports.items():
             if port.direction is Direction.INPUT and port.link is not None:
                 value = self._shown.get(name)
-                shown = empty(record) if value is None else value
+                shown = empty(record.spec) if value is None else value
                 record.publish(shown, Severity.INVALID, Status.COMM, reason, now)
 
     def validate(self) -> None:
@@ -280,7 +280,7 @@ class Outputs:
 
     def _show_unwritten(self, name: str, record: Record) -> None:
         value = self._shown.get(name)
-        record.publish(empty(record) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN)
+        record.publish(empty(record.spec) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN)
 
     def hold(self, reason: str) -> None:
         """What is written from now on is INVALID until `validate`; what is shown stays as it is."""
@@ -310,12 +310,11 @@ class Outputs:
                     if port.link is not None:
                         self._forward(name, value)
                 if value is None:
-                    value = empty(record)
+                    value = empty(record.spec)
                 self._shown[name] = value
                 record.publish(value, Severity.INVALID, Status.COMM, reason, now)
 
 
-def empty(record: Record) -> Value:
+def empty(record: RecordSpec) -> Value:
     """What a record shows before anything was written: 0, "" or an empty array of its element type."""
-    kind = record.spec.type
-    return convert(record.spec, []) if kind is PortType.ARRAY else _ZERO[kind]
+    return convert(record, []) if record.type is PortType.ARRAY else _ZERO[record.type]

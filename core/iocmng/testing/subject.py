@@ -65,7 +65,7 @@ def describe_subject(
             host_prefix=PREFIX,
             requested=parameters,
             declared=tuple(model.model_fields) if model else (),
-            class_name=cls.__name__,
+            class_name="" if cls is DeclarativeTask else cls.__name__,
             locate=loaded.locate,
         )
         findings += more
