@@ -23,7 +23,7 @@ class State(IntEnum):
 
 
 class JobState(IntEnum):
-    """States of a job, and outcomes of its latest run, in the order of its STATUS PV."""
+    """States of a job, and outcomes of its latest run, in the order of its STATUS PV (where 7 says INVALID)."""
 
     IDLE = 0
     RUNNING = 1
@@ -32,6 +32,7 @@ class JobState(IntEnum):
     ABORTED = 4
     TIMEOUT = 5
     LOST = 6
+    QUEUED = 8
 
 
 class HostState(IntEnum):

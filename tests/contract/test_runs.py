@@ -12,11 +12,13 @@ import pytest
 
 from iocmng.lifecycle import JobState
 from iocmng.runtime.runs import MemoryRuns, RunStore
+from iocmng.runtime.runs_disk import DiskRuns
 from iocmng.wire import Actor, LogLine, RunView
 
-OUTCOMES = [state for state in JobState if state not in (JobState.IDLE, JobState.RUNNING)]
+OUTCOMES = [state for state in JobState if state not in (JobState.IDLE, JobState.RUNNING, JobState.QUEUED)]
 STORES: dict[str, Callable[[Path, int, int], RunStore]] = {
     "memory": lambda _directory, keep_runs, keep_lines: MemoryRuns(keep_runs, keep_lines),
+    "disk": lambda directory, keep_runs, keep_lines: DiskRuns(directory, keep_runs, keep_lines),
 }
 
 

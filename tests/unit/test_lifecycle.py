@@ -97,7 +97,9 @@ def test_the_order_of_the_states_is_the_order_of_the_pvs() -> None:
         "ABORTED",
         "TIMEOUT",
         "LOST",
+        "QUEUED",
     ]
+    assert State.INVALID not in {int(s) for s in JobState}
 
 
 def test_the_table_cannot_be_changed() -> None:

@@ -75,6 +75,7 @@ def test_states_and_their_severities() -> None:
     assert fields(status) == {"FRSV": "MAJOR", "FVSV": "MINOR", "SXSV": "MAJOR", "SVSV": "INVALID"}
     job = job_defaults("A")["STATUS"]
     assert job.labels[:7] == ("IDLE", "RUNNING", "SUCCESS", "FAILED", "ABORTED", "TIMEOUT", "LOST")
+    assert job.labels[7:] == ("INVALID", "QUEUED")
     assert fields(job) == {
         "THSV": "MAJOR",
         "FRSV": "MINOR",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
 
 from iocmng.lifecycle import JobState
+from iocmng.runtime.runlog import KEEP_LINES, RunLog
+from iocmng.runtime.runs_files import RunDirectory, RunFiles
 from iocmng.wire import Actor, LogLine, RunView
 
 KEEP_RUNS = 50
-KEEP_LINES = 2000
 
 
 def new_run_id(now: float) -> str:
@@ -102,8 +104,8 @@ class Run:
 class RunStore(Protocol):
     """Keeps runs and their logs; any thread. Runs that are not over are never dropped."""
 
-    def keep(self, job: str, runs: int) -> None:
-        """Keep so many ended runs of a job."""
+    def keep(self, job: str, runs: int | None) -> None:
+        """Keep so many ended runs of a job; None: as many as of any."""
 
     def save(self, run: RunView) -> None:
         """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
@@ -131,77 +133,143 @@ class RunStore(Protocol):
             KeyError: There is no such run, or no longer.
         """
 
+    def files(self, run_id: str) -> RunFiles:
+        """Paths for what a run writes by itself; nothing is made, all of it goes with the run.
+
+        Raises:
+            KeyError: There is no such run, or no longer.
+        """
+
+    def flush(self, timeout: float) -> bool:
+        """Have everything so far where it survives the process; return whether it is within `timeout` seconds."""
+
 
 @dataclass(slots=True)
-class _Kept:
+class KeptRun:
+    """What a store keeps of a run."""
+
     run: RunView
-    lines: deque[LogLine]
-    dropped: int = 0
+
+
+K = TypeVar("K", bound=KeptRun)
+
+
+class RunIndex(Generic[K]):
+    """Kept runs by id and by job, oldest first; the caller holds a lock."""
+
+    def __init__(self, keep_runs: int) -> None:
+        self._keep_runs = keep_runs
+        self._keep_of: dict[str, int] = {}
+        self._jobs: dict[str, dict[str, K]] = {}
+        self._all: dict[str, K] = {}
+
+    def __getitem__(self, run_id: str) -> K:
+        return self._all[run_id]
+
+    def get(self, run_id: str) -> K | None:
+        """The run of that id, or None."""
+        return self._all.get(run_id)
+
+    def add(self, kept: K) -> None:
+        """Take in a new run."""
+        run = kept.run
+        self._all[run.id] = self._jobs.setdefault(run.job, {})[run.id] = kept
+
+    def keep(self, job: str, runs: int | None) -> None:
+        """Keep so many ended runs of a job; None: as many as of any."""
+        self._keep_of.pop(job, None)
+        if runs is not None:
+            self._keep_of[job] = runs
+
+    def runs(self, job: str) -> tuple[RunView, ...]:
+        """Runs of a job, newest first."""
+        return tuple(kept.run for kept in reversed(self._jobs.get(job, {}).values()))
+
+    def unfinished(self) -> tuple[RunView, ...]:
+        """Runs that are not over, oldest first."""
+        return tuple(kept.run for kept in self._all.values() if not kept.run.over)
+
+    def excess(self, job: str) -> list[K]:
+        """Take out the oldest ended runs of a job beyond what is kept."""
+        runs = self._jobs.get(job, {})
+        ended = [run_id for run_id, kept in runs.items() if kept.run.over]
+        number = max(len(ended) - self._keep_of.get(job, self._keep_runs), 0)
+        for run_id in ended[:number]:
+            del self._all[run_id]
+        return [runs.pop(run_id) for run_id in ended[:number]]
+
+
+@dataclass(slots=True)
+class _Logged(KeptRun):
+    log: RunLog
 
 
 class MemoryRuns:
-    """A RunStore in memory."""
+    """A RunStore in memory; what runs write by themselves lies in a temporary directory."""
 
     def __init__(self, keep_runs: int = KEEP_RUNS, keep_lines: int = KEEP_LINES) -> None:
-        self._keep_runs = keep_runs
-        self._keep_lines = max(keep_lines, 1)
-        self._keep_of: dict[str, int] = {}
-        self._jobs: dict[str, dict[str, _Kept]] = {}
-        self._all: dict[str, _Kept] = {}
+        self._keep_lines = keep_lines
+        self._index: RunIndex[_Logged] = RunIndex(keep_runs)
         self._lock = threading.Lock()
+        self._files: RunDirectory | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
-    def keep(self, job: str, runs: int) -> None:
-        """Keep so many ended runs of a job."""
+    def keep(self, job: str, runs: int | None) -> None:
+        """Keep so many ended runs of a job; None: as many as of any."""
         with self._lock:
-            self._keep_of[job] = runs
+            self._index.keep(job, runs)
             self._prune(job)
 
     def save(self, run: RunView) -> None:
         """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
         with self._lock:
-            if kept := self._all.get(run.id):
+            if kept := self._index.get(run.id):
                 kept.run = run
             else:
-                kept = _Kept(run, deque(maxlen=self._keep_lines))
-                self._all[run.id] = self._jobs.setdefault(run.job, {})[run.id] = kept
+                self._index.add(_Logged(run, RunLog(self._keep_lines)))
             if run.over:
                 self._prune(run.job)
 
     def run(self, run_id: str) -> RunView:
         """The latest stored state of a run."""
         with self._lock:
-            return self._all[run_id].run
+            return self._index[run_id].run
 
     def runs(self, job: str) -> tuple[RunView, ...]:
         """Runs of a job, newest first."""
         with self._lock:
-            return tuple(kept.run for kept in reversed(self._jobs.get(job, {}).values()))
+            return self._index.runs(job)
 
     def unfinished(self) -> tuple[RunView, ...]:
         """Runs that are not over, oldest first."""
         with self._lock:
-            return tuple(kept.run for kept in self._all.values() if not kept.run.over)
+            return self._index.unfinished()
 
     def append(self, run_id: str, line: LogLine) -> None:
         """Add a line to a run's log; dropped when the run is gone."""
         with self._lock:
-            if kept := self._all.get(run_id):
-                kept.dropped += len(kept.lines) == self._keep_lines
-                kept.lines.append(line)
+            if kept := self._index.get(run_id):
+                kept.log.append(line)
 
     def log(self, run_id: str) -> tuple[LogLine, ...]:
         """Kept lines of a run, oldest first; a first line says how many went before, if any."""
         with self._lock:
-            kept = self._all[run_id]
-            if not kept.dropped:
-                return tuple(kept.lines)
-            first = kept.lines[0]
-            note = LogLine(first.time, "WARNING", "iocmng", f"{kept.dropped} earlier lines were dropped")
-            return (note, *kept.lines)
+            return self._index[run_id].log.lines
+
+    def files(self, run_id: str) -> RunFiles:
+        """Paths that go with a run."""
+        with self._lock:
+            job = self._index[run_id].run.job
+            if self._files is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="iocmng-runs-")
+                self._files = RunDirectory(Path(self._temporary.name))
+            return self._files.files(job, run_id)
+
+    def flush(self, timeout: float) -> bool:
+        """Memory is all there is."""
+        return True
 
     def _prune(self, job: str) -> None:
-        runs = self._jobs.get(job, {})
-        ended = [run_id for run_id, kept in runs.items() if kept.run.over]
-        excess = len(ended) - self._keep_of.get(job, self._keep_runs)
-        for run_id in ended[: max(excess, 0)]:
-            del runs[run_id], self._all[run_id]
+        for kept in self._index.excess(job):
+            if self._files is not None:
+                self._files.remove(job, kept.run.id)

@@ -91,9 +91,10 @@ _STATUS_TASK = _mbbi(
     tuple(state.name for state in State),
     {"ERROR": "MAJOR", "BACKOFF": "MINOR", "STALLED": "MAJOR", "INVALID": "INVALID"},
 )
+_JOB_WORDS = {int(State.INVALID): INVALID_LABEL, **{int(state): state.name for state in JobState}}
 _STATUS_JOB = _mbbi(
     "State or outcome of the latest run",
-    (*(state.name for state in JobState), INVALID_LABEL),
+    tuple(word for _, word in sorted(_JOB_WORDS.items())),
     {"FAILED": "MAJOR", "ABORTED": "MINOR", "TIMEOUT": "MAJOR", "LOST": "MAJOR", "INVALID": "INVALID"},
 )
 _MESSAGE = _text("What it does or why it stopped", LONG_TEXT)
