@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import psutil
 import yaml
@@ -31,14 +31,17 @@ def workplace() -> Iterator[Path]:
     """A directory for one benchmark, with the benchmark plugins installed into `plugins`."""
     directory = Path(tempfile.mkdtemp(prefix="iocmng-bench-"))
     try:
-        install = ["uv", "pip", "install", "-q", "--python", sys.executable, "--no-deps", "--target"]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        subprocess.run(
-            [*install, str(directory / "plugins"), str(HERE / "plugin")], check=True, env=environment
-        )
+        install(directory, HERE / "plugin")
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def install(place: Path, project: Path) -> None:
+    """Install a project into the folder `plugins` of a workplace."""
+    command = ["uv", "pip", "install", "-q", "--python", sys.executable, "--no-deps", "--target"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run([*command, str(place / "plugins"), str(project)], check=True, env=environment)
 
 
 def program() -> list[str]:
@@ -73,17 +76,30 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-def epics_environment(ca: int, pva: int, broadcast: int) -> dict[str, str]:
-    """The environment of a server and its clients that meet nobody else."""
+class Ports(NamedTuple):
+    """Where a server listens."""
+
+    ca: int
+    pva: int
+    broadcast: int
+
+    @classmethod
+    def free(cls) -> Self:
+        """Ports that nobody uses now."""
+        return cls(*free_ports(3))
+
+
+def epics_environment(own: Ports, *others: Ports) -> dict[str, str]:
+    """The environment of a server and its clients that meet nobody but these others."""
     return {
-        "EPICS_CA_SERVER_PORT": str(ca),
+        "EPICS_CA_SERVER_PORT": str(own.ca),
         "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ca}",
+        "EPICS_CA_ADDR_LIST": " ".join(f"127.0.0.1:{one.ca}" for one in (own, *others)),
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_PVAS_SERVER_PORT": str(pva),
-        "EPICS_PVAS_BROADCAST_PORT": str(broadcast),
+        "EPICS_PVAS_SERVER_PORT": str(own.pva),
+        "EPICS_PVAS_BROADCAST_PORT": str(own.broadcast),
         "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{broadcast}",
+        "EPICS_PVA_ADDR_LIST": " ".join(f"127.0.0.1:{one.broadcast}" for one in (own, *others)),
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",
     }
 
@@ -91,14 +107,17 @@ def epics_environment(ca: int, pva: int, broadcast: int) -> dict[str, str]:
 class HostProcess:
     """A host as a user starts it, on ports and in directories of its own."""
 
-    def __init__(self, place: Path, name: str, site: Mapping[str, Any]) -> None:
+    def __init__(
+        self, place: Path, name: str, site: Mapping[str, Any], *, reach: tuple[Ports, ...] = ()
+    ) -> None:
         self.directory = place / name
         self.directory.mkdir(exist_ok=True)
-        ca, pva, broadcast, self.port = free_ports(4)
+        self.ports = Ports.free()
+        (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,
-            **epics_environment(ca, pva, broadcast),
+            **epics_environment(self.ports, *reach),
             "PYTHONPATH": os.pathsep.join(
                 filter(None, (str(place / "plugins"), os.environ.get("PYTHONPATH")))
             ),
@@ -136,6 +155,10 @@ class HostProcess:
             self.stop()
             raise RuntimeError(f"{running} instances run, {instances} should")
         return taken
+
+    def cpu(self) -> float:
+        """CPU seconds used so far."""
+        return cpu_seconds(self.process.pid) if self.process else 0.0
 
     def get(self, path: str) -> Any:
         """Ask the host over HTTP."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hosts import epics_environment, free_ports
+from hosts import Ports, epics_environment
 from table import Row, sample, show
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def measured(which: str) -> dict[str, float]:
     """Run one of `SERVED` in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, which],
-        env={**os.environ, **epics_environment(*free_ports(3))},
+        env={**os.environ, **epics_environment(Ports.free())},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,

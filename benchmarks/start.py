@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from hosts import HERE, HostProcess, cpu_seconds, epics_environment, free_ports, instances, workplace
+from hosts import HERE, HostProcess, Ports, cpu_seconds, epics_environment, instances, workplace
 from table import Row, sample, show
 
 COUNT = 1000
@@ -16,11 +16,10 @@ COUNT = 1000
 
 def bare_start(place: Path, records: int) -> tuple[float, float]:
     """Seconds from exec to serving of a bare softioc with so many records, and its CPU seconds until then."""
-    ca, pva, broadcast = free_ports(3)
     begun = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(HERE / "bare_ioc.py"), str(records), str(place)],
-        env={**os.environ, **epics_environment(ca, pva, broadcast)},
+        env={**os.environ, **epics_environment(Ports.free())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,23 +1,26 @@
-"""Another IOC beside the host under test, which can be killed and started again at the same ports."""
+"""Another IOC beside the host under test: it can be set, slowed, stopped, killed, and started at the same ports."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from environments import outside
 from hosts import free_ports
 
 PROGRAM = Path(__file__).with_name("switches_ioc.py")
+DEADLINE = 20.0
 
 
 class OtherIoc:
-    """Serves the bo records OTHER:NAME and tells what they change to.
+    """Serves the records OTHER:NAME and tells what they are written; see switches_ioc.py for the forms of a name.
 
     Attributes:
         changes: Values by name, oldest first.
@@ -26,7 +29,7 @@ class OtherIoc:
     def __init__(self, scratch: Path, *names: str) -> None:
         self._ca, self._pva, self._broadcast = map(str, free_ports(3))
         self._command = [sys.executable, str(PROGRAM), str(scratch), *names]
-        self.changes: dict[str, list[int]] = {name: [] for name in names}
+        self.changes: dict[str, list[Any]] = {name.partition("=")[0]: [] for name in names}
         self.start()
 
     def reach(self, world: dict[str, str]) -> dict[str, str]:
@@ -65,16 +68,44 @@ class OtherIoc:
             for line in stream:
                 if line.startswith("{"):
                     change = json.loads(line)
-                    self.changes[change["name"]].append(change["value"])
+                    value = change["value"]
+                    self.changes[change["name"]].append(value)
 
         self._listener = threading.Thread(target=listen, daemon=True)
         self._listener.start()
 
+    def set(self, name: str, value: Any, severity: int = 0) -> None:
+        """Change a record from inside, with or without an alarm."""
+        self._say(f"set {name} {severity} {value!r}")
+
+    def slow(self, name: str, seconds: float) -> None:
+        """Let every write of a record take so long."""
+        self._say(f"slow {name} {seconds}")
+
+    def _say(self, line: str) -> None:
+        stream = self._process.stdin
+        assert stream is not None
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    def hang(self) -> None:
+        """Stop it where it stands: its connections stay, and nobody answers."""
+        self._process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        end = time.monotonic() + DEADLINE
+        # The signal stops one thread after another; one that still runs may answer.
+        while any((task / "stat").read_text().rpartition(") ")[2][0] != "T" for task in tasks.iterdir()):
+            assert time.monotonic() < end, "the other IOC does not stop"
+
+    def go_on(self) -> None:
+        """Let it run again after `hang`."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill it, with nobody told."""
         self._process.kill()
-        self._process.wait(20)
-        self._listener.join(20)
+        self._process.wait(DEADLINE)
+        self._listener.join(DEADLINE)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()

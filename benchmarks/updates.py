@@ -1,0 +1,238 @@
+"""Declarative instances with 20 inputs each at 10 Hz: what share is kept up with, and what one update costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hosts import HostProcess, Ports, epics_environment, workplace
+from peers import NativeIoc, Peer, Previous, declarative, previous_environment
+from table import Row, sample, show
+
+INPUTS = 20
+RATE = 10
+SIZES = (10, 100, 1000)
+PREVIOUS_SIZES = (10, 100)
+SECONDS = 10.0
+SETTLE = 6.0
+PROBED = 10
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+
+
+def source_name(instance: int, number: int) -> str:
+    """The PV behind one input."""
+    return f"SRC:{instance:04}:{number:02}"
+
+
+def source(size: int) -> str:
+    """A database in which every PV counts at 10 Hz."""
+    counter = (
+        'record(calc, "{0}") {{ field(SCAN, ".1 second") field(INPA, "{0}") field(CALC, "A<1000?A+1:0") }}\n'
+    )
+    return "".join(
+        counter.format(source_name(instance, number)) for instance in range(size) for number in range(INPUTS)
+    )
+
+
+def native(size: int) -> str:
+    """Calc records that add up 20 PVs each, and count in U how often they did."""
+    made = []
+    for instance in range(size):
+        links = " ".join(
+            f'field(INP{letter}, "{source_name(instance, number)} CPP MS")'
+            for number, letter in enumerate(LETTERS)
+        )
+        made.append(
+            f'record(calc, "NAT:{instance:04}") {{ field(CALC, "U:=U+1;{"+".join(LETTERS)}") {links} }}\n'
+        )
+    return "".join(made)
+
+
+def config(instance: int, scheme: str, unique: bool = False) -> dict[str, object]:
+    """A reactive config that adds up 20 PVs and judges the sum; `unique` gives its inputs names of their own."""
+    names = [f"I{instance if unique else 0:04}X{number:02}" for number in range(INPUTS)]
+    inputs = {
+        name: {
+            "type": "float",
+            "link": f"{scheme}{source_name(instance, number)}",
+            "link_mode": "monitor",
+            "trigger": True,
+        }
+        for number, name in enumerate(names)
+    }
+    return {
+        "parameters": {"mode": "reactive", "pva": False},
+        "arguments": {
+            "inputs": inputs,
+            "outputs": {"SUM": {"type": "float"}, "HIGH": {"type": "bool", "value": False}},
+        },
+        "transforms": [{"output": "SUM", "expression": " + ".join(names)}],
+        "rule_defaults": {"HIGH": False},
+        "rules": [{"id": "high", "condition": "SUM > 1000000", "outputs": {"HIGH": True}}],
+    }
+
+
+class Taken:
+    """What a system did in a window of time."""
+
+    def __init__(self, updates: float, evaluations: float, cpu: float, seconds: float, size: int) -> None:
+        self.share = 100 * updates / (size * INPUTS * RATE * seconds)
+        self.evaluations = evaluations / size / seconds
+        self.cost = cpu / updates * 1e6 if updates else float("inf")
+        self.cpu = 100 * cpu / seconds
+        self.rate = updates / cpu if cpu else 0.0
+
+
+def window(counts: Callable[[], tuple[float, float]], cpu: Callable[[], float], size: int) -> Taken:
+    """Let a system settle, then count for some seconds: (updates, evaluations) of all, CPU seconds."""
+    time.sleep(SETTLE)
+    updates, evaluations, used, begun = *counts(), cpu(), time.monotonic()
+    time.sleep(SECONDS)
+    # The time that asking takes counts, too.
+    after, used, taken = counts(), cpu() - used, time.monotonic() - begun
+    return Taken(after[0] - updates, after[1] - evaluations, used, taken, size)
+
+
+def probed(size: int) -> range:
+    """The instances that are asked, for all."""
+    return range(0, size, max(1, size // PROBED))
+
+
+def ours(place: Path, size: int, scheme: str, reach: Ports) -> Taken:
+    """This product's host."""
+    name = f"updates-{scheme.partition(':')[0]}"
+    listed = [
+        {"plugin": f"{name}-{instance:04}", "name": f"{name}-{instance:04}", "prefix": f"U{instance:04}"}
+        for instance in range(size)
+    ]
+    host = HostProcess(place, f"updates{size}", {"only_listed": True, "instances": listed}, reach=(reach,))
+
+    def counts() -> tuple[float, float]:
+        updates = evaluations = 0
+        for instance in probed(size):
+            seen: dict[str, Any] = host.get(f"/api/v1/plugins/{name}-{instance:04}")
+            evaluations += seen["evaluations"]
+            updates += sum(port["link"]["updates"] for port in seen["ports"] if port["link"])
+        factor = size / len(probed(size))
+        return updates * factor, evaluations * factor
+
+    try:
+        host.start(instances=size)
+        return window(counts, host.cpu, size)
+    finally:
+        host.stop()
+
+
+def natively(place: Path, size: int, reach: Ports) -> Taken:
+    """An IOC of native records: each update processes its record."""
+    ioc = NativeIoc(place, f"native{size}", native(size), reach=(reach,))
+
+    def counts() -> tuple[float, float]:
+        names = [f"NAT:{instance:04}.U" for instance in probed(size)]
+        updates = sum(read(names, ioc.ports)) * size / len(names)
+        return updates, updates
+
+    try:
+        return window(counts, lambda: ioc.cpu, size)
+    finally:
+        ioc.stop()
+
+
+def formerly(place: Path, python: Path, size: int, reach: Ports) -> Taken:
+    """The previous system, reactive: each update evaluates its task."""
+    tasks = {f"OLD{instance:04}": config(instance, "", unique=True) for instance in range(size)}
+    old = Previous(place, python, tasks, (reach,))
+
+    def counts() -> tuple[float, float]:
+        updates = float(old.ask("changes"))
+        return updates, updates
+
+    try:
+        return window(counts, lambda: old.cpu, size)
+    finally:
+        old.stop()
+
+
+READ = """
+import sys
+import epicscorelibs.path.pyepics
+import epics
+for value in epics.caget_many(sys.argv[1:], timeout=10.0, connection_timeout=10.0):
+    print(value)
+"""
+
+
+def read(names: Sequence[str], reach: Ports) -> list[float]:
+    """Values of these PVs over CA, by a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *names],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **epics_environment(Ports.free(), reach)},
+    )
+    return [float(line) for line in done.stdout.split()]
+
+
+def one_size(place: Path, python: Path, size: int) -> dict[str, Taken]:
+    """All systems at one size, one after the other, the source running throughout."""
+    found: dict[str, Taken] = {}
+    peer: Peer = NativeIoc(place, f"source{size}", source(size))
+    assert isinstance(peer, NativeIoc)
+    try:
+        found["ca"] = ours(place, size, "ca://", peer.ports)
+        found["native"] = natively(place, size, peer.ports)
+        found["pva"] = ours(place, size, "pva://", peer.ports)
+        if size in PREVIOUS_SIZES:
+            found["old"] = formerly(place, python, size, peer.ports)
+    finally:
+        peer.stop()
+    return found
+
+
+def rows(runs: int) -> list[Row]:
+    """Measure so many times and compare."""
+    with workplace() as place:
+        for scheme in ("ca", "pva"):
+            plugins = {
+                f"updates-{scheme}-{instance:04}": config(instance, f"{scheme}://")
+                for instance in range(max(SIZES))
+            }
+            declarative(place, f"bench-updates-{scheme}", plugins)
+        python = previous_environment(place)
+        found = [{size: one_size(place, python, size) for size in SIZES} for _ in range(runs)]
+    made = []
+    for size in SIZES:
+        for label, figure, unit in (
+            ("share of updates taken", "share", "%"),
+            ("evaluations of each", "evaluations", "/s"),
+            ("CPU for one update", "cost", "µs"),
+            ("updates per second of CPU", "rate", "/s"),
+        ):
+            made += _compared(found, size, label, figure, unit)
+    return made
+
+
+def _compared(
+    found: Sequence[dict[int, dict[str, Taken]]], size: int, label: str, figure: str, unit: str
+) -> list[Row]:
+    def figures(name: str) -> Any:
+        return sample((getattr(run[size][name], figure) for run in found), unit)
+
+    pairs = [("ca", "native", "native calc (CPP)"), ("pva", "native", "native calc (CPP, CA)")]
+    if size in PREVIOUS_SIZES:
+        pairs.append(("ca", "old", "iocmng 2.7.9, reactive, CA"))
+    what = f"{size:,} instances, {size * INPUTS * RATE:,} updates/s"
+    return [
+        Row(f"{what}, {ours_.upper()}: {label}", figures(ours_), against, figures(other))
+        for ours_, other, against in pairs
+    ]
+
+
+if __name__ == "__main__":
+    show("updates", rows(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
