@@ -1,0 +1,144 @@
+"""One PvClient for PVs of this host and elsewhere, which follows records that come and go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from iocmng.errors import LinkError, LinkValueError
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, PvClient, Undo
+from iocmng.runtime.wiring.local import LocalPvs
+from iocmng.values import Reading, Value
+
+
+class _Subscribe(Protocol):
+    def __call__(self, pv: str, callback: Callable[[Reading], None], /) -> Undo: ...
+
+
+class _Route:
+    """One subscription, wherever it leads at present."""
+
+    __slots__ = ("callback", "direct", "pv", "turn", "undo")
+
+    def __init__(self, pv: str, callback: Callable[[Reading], None], direct: bool) -> None:
+        self.pv, self.callback, self.direct = pv, callback, direct
+        self.turn = 0
+        self.undo: Undo | None = None
+
+
+class Routed:
+    """Sends what concerns a record of this host to `local`, whatever its scheme, and everything else to `remote`.
+
+    Args:
+        local: The records of this host.
+        remote: The client of PVs elsewhere; closed with this one.
+    """
+
+    def __init__(self, local: LocalPvs, remote: PvClient) -> None:
+        self._local = local
+        self._remote = remote
+        self._lock = threading.Lock()
+        self._routes: dict[str, list[_Route]] = {}
+
+    def is_local(self, pv: str) -> bool:
+        """Whether a PV is a record of this host; a field of one is reached over the network."""
+        return self._local.serves(pv)
+
+    def rebind(self, names: Iterable[str]) -> None:
+        """Records of these full PV names have appeared or gone: subscriptions to them are led anew."""
+        for name in names:
+            with self._lock:
+                routes = tuple(self._routes.get(name, ()))
+            for route in routes:
+                if route.undo is not None:
+                    route.undo()
+                self._lead(route)
+
+    def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
+        """See `PvClient.get`."""
+        return self._client(pv).get(pv, timeout=timeout)
+
+    def get_many(self, pvs: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT) -> list[Reading | LinkError]:
+        """See `PvClient.get_many`."""
+        here = [pv for pv in pvs if self.is_local(pv)]
+        there = [pv for pv in pvs if pv not in here]
+        found = dict(zip(here, self._local.get_many(here), strict=True))
+        if there:
+            found |= zip(there, self._remote.get_many(there, timeout=timeout), strict=True)
+        return [found[pv] for pv in pvs]
+
+    def ask(
+        self, pv: str, answer: Callable[[Reading | LinkError], None], *, timeout: float = DEFAULT_TIMEOUT
+    ) -> None:
+        """See `PvClient.ask`."""
+        self._client(pv).ask(pv, answer, timeout=timeout)
+
+    def put(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT, wait: bool = False) -> None:
+        """See `PvClient.put`."""
+        self._client(pv).put(pv, value, timeout=timeout, wait=wait)
+
+    def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """See `PvClient.post`."""
+        self._client(pv).post(pv, value, timeout=timeout)
+
+    def send(
+        self,
+        pv: str,
+        value: Value,
+        done: Callable[[LinkError | LinkValueError | None], None],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """See `PvClient.send`."""
+        self._client(pv).send(pv, value, done, timeout=timeout)
+
+    def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """See `PvClient.listen`."""
+        return self._subscribe(_Route(pv, callback, direct=True))
+
+    def monitor(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
+        """See `PvClient.monitor`."""
+        return self._subscribe(_Route(pv, callback, direct=False))
+
+    def close(self) -> None:
+        """See `PvClient.close`."""
+        self._local.close()
+        self._remote.close()
+
+    def _client(self, pv: str) -> PvClient:
+        return self._local if self._local.serves(pv) else self._remote
+
+    def _subscribe(self, route: _Route) -> Undo:
+        name = route.pv.rpartition("://")[2]
+        with self._lock:
+            self._routes.setdefault(name, []).append(route)
+        self._lead(route)
+
+        def undo() -> None:
+            with self._lock:
+                routes = self._routes.get(name, [])
+                if route not in routes:
+                    return
+                routes.remove(route)
+                if not routes:
+                    del self._routes[name]
+                route.turn += 1
+            if route.undo is not None:
+                route.undo()
+
+        return undo
+
+    def _lead(self, route: _Route) -> None:
+        with self._lock:
+            route.turn += 1
+            turn = route.turn
+
+        def callback(reading: Reading) -> None:
+            # What was on its way when the route changed belongs to the past.
+            if route.turn == turn:
+                route.callback(reading)
+
+        client = self._client(route.pv)
+        subscribe: _Subscribe = client.listen if route.direct else client.monitor
+        route.undo = subscribe(route.pv, callback)
