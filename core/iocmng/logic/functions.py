@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import keyword
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from iocmng.logic.bounds import bounded_int, power
@@ -179,4 +180,7 @@ _registry.update(
     isfinite=_isfinite,
 )
 
-BUILTIN_FUNCTIONS = frozenset(_registry)
+BUILTINS: Mapping[str, Function] = MappingProxyType(dict(_registry))
+"""The functions of this module by name, whatever has been registered in their place."""
+
+BUILTIN_FUNCTIONS = frozenset(BUILTINS)

@@ -1,0 +1,65 @@
+"""The present decision of each rule with its reason, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from iocmng.logic.deciding import RuleState
+from iocmng.logic.plan import Plan, RulePlan
+from iocmng.logic.reasons import because
+from iocmng.logic.state import EngineState
+from iocmng.logic.unknown import Unknown
+from iocmng.spec.instance import PortSpec
+from iocmng.wire.instance import RuleView
+
+
+def explain(
+    plan: Plan, ports: Mapping[str, PortSpec], state: EngineState, now: float
+) -> tuple[RuleView, ...]:
+    """Describe every rule as the last step left it."""
+    return tuple(
+        _view(rule, rule_state, ports, state, now)
+        for rule, rule_state in zip(plan.rules, state.rules, strict=True)
+    )
+
+
+def reason(
+    rule: RulePlan, rule_state: RuleState, ports: Mapping[str, PortSpec], state: EngineState, now: float
+) -> str:
+    """Say in one line why a rule is as it is."""
+    spec = rule.spec
+    condition = rule_state.condition
+    clearing = rule_state.active and rule.clear is not None and condition is False
+    if clearing and rule.clear is not None:
+        text = because(rule.clear, rule_state.clear, state.variables, ports)
+    else:
+        text = because(rule.condition, condition, state.variables, ports)
+    duration = spec.clear_for if rule_state.active else spec.hold_for
+    left = rule_state.left if rule_state.due is None else max(rule_state.due - now, 0.0)
+    if left is None:
+        return text
+    word = "clears after" if rule_state.active else "for"
+    stopped = "" if rule_state.due is not None else ", clock stopped"
+    return f"{text} ({word} {duration - left:.3g} of {duration:.3g} s{stopped})"
+
+
+def _view(
+    rule: RulePlan, rule_state: RuleState, ports: Mapping[str, PortSpec], state: EngineState, now: float
+) -> RuleView:
+    spec = rule.spec
+    condition = rule_state.condition
+    words = {True: "active", False: "inactive", None: "undecided"}
+    return RuleView(
+        id=spec.id,
+        state=words[rule_state.active],
+        condition=spec.condition,
+        value=None if isinstance(condition, Unknown) else condition,
+        reason=reason(rule, rule_state, ports, state, now),
+        held=rule_state.active is not None and rule_state.doubt is not None,
+        since=rule_state.since,
+        pending=None if rule_state.due is None else max(rule_state.due - now, 0.0),
+        message=spec.message,
+        outputs=spec.outputs,
+        actuators=spec.actuators,
+        fired=rule_state.fired,
+    )

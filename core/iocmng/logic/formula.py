@@ -1,0 +1,136 @@
+"""An expression of a transform or rule: plain evaluation when all its names are known, three-valued otherwise."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from iocmng.logic.bounds import bounded_result
+from iocmng.logic.expressions import Expression
+from iocmng.logic.functions import BUILTINS, Function
+from iocmng.logic.kleene import Evaluate, Kinds, three_valued
+from iocmng.logic.unknown import Unknown, failure, is_nan
+from iocmng.logic.variables import Variables
+
+
+class Formula:
+    """A compiled expression that never raises.
+
+    Args:
+        expression: What it evaluates.
+        functions: The functions that it calls.
+        kinds: What is known of its names.
+        arrays: Names that hold numpy arrays or lists of them.
+        truth: Whether it is a condition: its result is True, False or `Unknown`.
+
+    Attributes:
+        text: As it was written.
+        names: The variables it reads.
+        pure: Whether the same variables always give the same result.
+    """
+
+    __slots__ = (
+        "_careful", "_expression", "_functions", "_kinds", "_plain", "_slow", "_truth",
+        "names", "pure", "text",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        expression: Expression,
+        functions: Mapping[str, Function],
+        kinds: Kinds,
+        *,
+        arrays: frozenset[str] = frozenset(),
+        truth: bool = False,
+    ) -> None:
+        self.text = expression.text
+        self.names = expression.names
+        self.pure = all(functions[name] is BUILTINS.get(name) for name in expression.functions)
+        self._expression = expression
+        self._functions = {name: functions[name] for name in expression.functions}
+        self._kinds = kinds
+        self._truth = truth
+        self._careful = not arrays.isdisjoint(self.names)
+        self._plain = not self._careful and not any(
+            isinstance(node, ast.Constant) and isinstance(node.value, float) and not math.isfinite(node.value)
+            for node in ast.walk(expression.tree)
+        )
+        self._slow: Evaluate | None = None
+
+    @property
+    def tree(self) -> ast.expr:
+        """The checked syntax tree."""
+        return self._expression.tree
+
+    def result(self, variables: Variables) -> Any:
+        """Return the value for the present variables, `Unknown` when they do not decide it."""
+        if self._plain and self.names.isdisjoint(variables.odd):
+            try:
+                result = self._expression.evaluate(variables.values)
+            except Exception:  # noqa: BLE001 - foreign functions; the careful way finds what failed, and if it matters
+                return self._three_valued(variables.values, variables.unknown)
+            kind = type(result)
+            if kind is bool or (not self._truth and kind is float and result - result == 0.0):
+                return result
+            if self._truth and kind is int:
+                return bool(result)
+        return self._three_valued(variables.values, variables.unknown)
+
+    def result_of_last(self, variables: Variables) -> Any:
+        """Return the value for the last known values of names that are unknown now."""
+        never = {name: why for name, why in variables.unknown.items() if name not in variables.values}
+        return self._three_valued(variables.values, never)
+
+    def part(self, node: ast.expr, variables: Variables) -> Any:
+        """Return whether a term of `tree` is true now: True, False or `Unknown`."""
+        slow = three_valued(node, self._functions, self._kinds, truth=True)
+        return self._careful_result(slow, variables.values, variables.unknown, truth=True)
+
+    def _three_valued(self, values: Mapping[str, Any], unknown: Mapping[str, Unknown]) -> Any:
+        if self._slow is None:
+            self._slow = three_valued(self.tree, self._functions, self._kinds, truth=self._truth)
+        return self._careful_result(self._slow, values, unknown, truth=self._truth)
+
+    def _careful_result(
+        self, slow: Evaluate, values: Mapping[str, Any], unknown: Mapping[str, Unknown], *, truth: bool
+    ) -> Any:
+        try:
+            if self._careful:
+                import numpy as np
+
+                # Elements of arrays divide by zero without an error otherwise.
+                with np.errstate(divide="raise", invalid="raise"):
+                    result = slow(values, unknown)
+            else:
+                result = slow(values, unknown)
+            if isinstance(result, Unknown):
+                return result
+            if is_nan(result):
+                return Unknown((f"{self.text} is NaN",), failed=True, nan=True)
+            if not truth:
+                return bounded_result(result)
+            if isinstance(result, str):
+                return Unknown((f"{self.text} is a text, no truth value",), failed=True)
+            return bool(result)
+        except Exception as error:  # noqa: BLE001 - values of foreign functions may raise wherever they are touched
+            return failure(error, self.text)
+
+
+def guarded(functions: Mapping[str, Function]) -> dict[str, Function]:
+    """Return `functions` with those of plugins made to raise instead of giving NaN, which comparisons do not notice."""
+    return {
+        name: function if function is BUILTINS.get(name) else _without_nan(name, function)
+        for name, function in functions.items()
+    }
+
+
+def _without_nan(name: str, function: Function) -> Function:
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        result = function(*arguments, **keywords)
+        if is_nan(result):
+            raise ValueError(f"{name}() gave NaN")
+        return result
+
+    return call

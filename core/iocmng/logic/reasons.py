@@ -1,0 +1,70 @@
+"""Why an expression gives what it gives, in words: the terms that decide it and the values they read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from iocmng.logic.formula import Formula
+from iocmng.logic.unknown import Unknown
+from iocmng.logic.variables import Variables
+from iocmng.spec.instance import PortSpec
+from iocmng.values import PortType
+
+MAX_VALUES = 6
+
+
+def because(formula: Formula, result: Any, variables: Variables, ports: Mapping[str, PortSpec]) -> str:
+    """Say why `formula` gives `result`: "p = 6.2 mbar: p > 5 holds", or "unknown: t (not connected)"."""
+    if isinstance(result, Unknown):
+        return f"unknown: {result}"
+    terms = list(_decisive(formula, formula.tree, variables))
+    names = dict.fromkeys(node.id for term in terms for node in ast.walk(term) if isinstance(node, ast.Name))
+    shown = [_value(name, variables.values[name], ports) for name in names if name in variables.values]
+    if len(shown) > MAX_VALUES:
+        shown[MAX_VALUES:] = ["…"]
+    text = _verdict(list(dict.fromkeys(ast.unparse(term) for term in terms)), result)
+    return f"{', '.join(shown)}: {text}" if shown else text
+
+
+def _verdict(terms: list[str], holds: bool) -> str:
+    if len(terms) == 1:
+        return f"{terms[0]} {'holds' if holds else 'does not hold'}"
+    return f"{' and '.join(terms)} hold" if holds else f"neither {' nor '.join(terms)} holds"
+
+
+def _decisive(formula: Formula, node: ast.expr, variables: Variables) -> Iterator[ast.expr]:
+    """The terms that make a known condition true or false."""
+    if not isinstance(node, ast.BoolOp):
+        yield node
+        return
+    stop = isinstance(node.op, ast.Or)
+    for term in node.values:
+        result = formula.part(term, variables)
+        if not isinstance(result, Unknown) and result is stop:
+            yield from _decisive(formula, term, variables)
+            return
+    for term in node.values:
+        yield from _decisive(formula, term, variables)
+
+
+def _value(name: str, value: Any, ports: Mapping[str, PortSpec]) -> str:
+    port = ports.get(name)
+    record = port.record if port is not None else None
+    if record is not None and record.type in (PortType.BOOL, PortType.ENUM):
+        index = int(value)
+        if 0 <= index < len(record.labels):
+            return f"{name} = {index} ({record.labels[index]})"
+    unit = f" {record.unit}" if record is not None and record.unit else ""
+    return f"{name} = {_plain(value)}{unit}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else f"{value[:39]}…")
+    if hasattr(value, "__len__"):
+        return f"{len(value)} values"
+    return str(value)
