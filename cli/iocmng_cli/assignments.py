@@ -78,6 +78,22 @@ def pv_value(pv: PvView, text: str) -> Any:
         raise BadInput(f"{pv.name} takes {wanted}, not {text!r}") from None
 
 
+def loose_value(pv: PvView, text: str) -> Any:
+    """The value that `text` means for a PV elsewhere, whose state names and limits are not known here.
+
+    Raises:
+        BadInput: It cannot fit the PV's type.
+    """
+    if pv.type not in ("int", "bool"):
+        return pv_value(pv, text) if pv.type else text
+    if pv.type == "bool" and text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    try:
+        return int(text, 0)
+    except ValueError:
+        return text
+
+
 def _state(pv: PvView, text: str) -> int:
     if text in pv.labels:
         return pv.labels.index(text)

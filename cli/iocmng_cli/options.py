@@ -21,7 +21,7 @@ Pvs = Annotated[
     list[str],
     typer.Argument(
         metavar="NAME",
-        help="Full PV names, or INSTANCE:PORT under the host's prefix.",
+        help="Full PV names, INSTANCE:PORT under the host's prefix, ca://NAME or pva://NAME.",
         autocompletion=completion.pvs,
     ),
 ]

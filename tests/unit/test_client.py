@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,12 +17,15 @@ import pytest
 from support.serving import SECRETS, Served, serving
 
 from iocmng.api import TokenStore, bind, forget_endpoint, record_endpoint
-from iocmng.client import Client
+from iocmng.client import Client, Pvs
 from iocmng.client.token import find_token, normal_url, running_endpoint, running_hosts, user_state_root
 from iocmng.errors import (
     BadInput,
     ExitCode,
     IocmngError,
+    LinkRefused,
+    LinkTimeout,
+    LinkValueError,
     NoHost,
     NotAllowed,
     NotAuthenticated,
@@ -115,7 +118,7 @@ def test_a_run(fresh: Served, client: Client) -> None:
     timer = threading.Timer(0.05, lambda: fresh.call(lambda: fresh.control.end_run(run.id, JobState.SUCCESS)))
     timer.start()
     assert [view.state for view in run.follow(0.5)] == [JobState.RUNNING, JobState.SUCCESS]
-    timer.join()
+    timer.join(20)
     assert run.wait().state is JobState.SUCCESS
     assert run.abort().state is JobState.SUCCESS
     assert run.log()[0].text == "tuning"
@@ -130,6 +133,47 @@ def test_pvs(client: Client) -> None:
     assert next(monitored).value == -math.inf
     client.put_pv("PUMP:LIMIT", 2)
     assert next(monitored).value == 2.0
+
+
+def test_pvs_elsewhere(fresh: Served, client: Client) -> None:
+    elsewhere = fresh.control.pv_access.elsewhere
+    elsewhere.serve("ca://RING:T", math.nan)
+    elsewhere.serve("pva://RING:WORD", "NaN")
+    found = client.pvs.get("ca://RING:T")
+    assert math.isnan(found.value)
+    assert (found.address, found.severity) == ("ca://RING:T", "NO_ALARM")
+    assert client.pvs.get("RING:WORD").value == "NaN"
+    assert client.pvs.get("TEST:PUMP:LIMIT").local
+    client.pvs.put("ca://RING:T", 2.5)
+    assert elsewhere.puts == [("ca://RING:T", 2.5)]
+    monitored = client.pvs.monitor(["ca://RING:T"], period=0.02)
+    assert next(monitored).value == 2.5
+    elsewhere.serve("ca://RING:T", 3.5)
+    assert next(monitored).value == 3.5
+    monitored.close()  # type: ignore[attr-defined]
+    assert client.pvs.provider == "pva"
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "text"),
+    [
+        (lambda pvs: pvs.get("NOWHERE", timeout=0.1), LinkTimeout, "did not answer"),
+        (lambda pvs: pvs.put("LOCKED", 1), LinkRefused, "access denied"),
+        (lambda pvs: pvs.put("LOCKED.VAL", "much"), LinkValueError, "cannot put"),
+        (lambda pvs: pvs.get("http://X"), BadInput, "scheme 'http'"),
+        (lambda pvs: next(pvs.monitor(["http://X"])), BadInput, "scheme 'http'"),
+    ],
+)
+def test_refusals_of_pvs_elsewhere(
+    fresh: Served, client: Client, act: Callable[[Pvs], object], kind: type[IocmngError], text: str
+) -> None:
+    elsewhere = fresh.control.pv_access.elsewhere
+    elsewhere.serve("pva://LOCKED", 1)
+    elsewhere.refuse("pva://LOCKED")
+    elsewhere.serve("pva://LOCKED.VAL", 1)
+    with pytest.raises(kind, match=text) as refused:
+        act(client.pvs)
+    assert type(refused.value) is kind
 
 
 def test_events_and_logs_are_followed(fresh: Served, client: Client) -> None:
@@ -290,7 +334,7 @@ def test_what_answers_but_is_no_host_gets_no_state_token(
                 client.host()
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(20)
     assert seen == [None]
 
 
@@ -308,7 +352,7 @@ def test_an_endpoint_of_a_process_that_is_gone_is_not_believed(tmp_path: Path) -
     record_endpoint(tmp_path, "http://127.0.0.1:1")
     assert running_endpoint(tmp_path) is not None
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
-    gone.wait()
+    gone.wait(20)
     record_endpoint(tmp_path, "http://127.0.0.1:1", gone.pid)
     assert running_endpoint(tmp_path) is None
     recorded = json.loads((tmp_path / "endpoint.json").read_text())
@@ -423,7 +467,9 @@ def test_the_environment_names_the_host_and_proxies_are_not_used(
 
 def test_the_client_is_light() -> None:
     program = "import sys, iocmng.client; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     loaded = set(done.stdout.split())
     heavy = {
         "httpx",

@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from iocmng.client.handles import PATIENCE, Handles, Job, Task
+from iocmng.client.pvs import Pvs, pv_view
 from iocmng.client.stream import follow
 from iocmng.client.transport import Params, Transport
 from iocmng.errors import NotFound
@@ -27,7 +28,6 @@ from iocmng.wire import (
     RunView,
     TokenView,
     from_plain,
-    revive,
     to_plain,
 )
 
@@ -41,6 +41,11 @@ class Client:
         token_file: A file that holds the token, instead of `token`.
         timeout: Seconds one answer may take, besides what the host was asked to wait.
         user_agent: What the host's audit sees; one that starts with "iocmng-cli/" counts as the command line.
+
+    Attributes:
+        tasks: Handles on the tasks, by name.
+        jobs: Handles on the jobs, by name.
+        pvs: PVs of the host and elsewhere.
 
     Every method raises NoHost when no host answers, NotAllowed when the token does not do, NotFound for an
     unknown name, Refused when the present state does not allow it, BadInput when the host refuses a value.
@@ -58,6 +63,7 @@ class Client:
         self._transport = Transport(url, token, token_file, timeout, user_agent)
         self.tasks = Handles(self, "task", Task)
         self.jobs = Handles(self, "job", Job)
+        self.pvs = Pvs(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -188,18 +194,14 @@ class Client:
         """Look for plugins again; what changed."""
         return _mapping(self._transport.request("POST", "/rescan"))
 
-    def pvs(self, pattern: str = "*") -> Sequence[PvView]:
-        """The host's own PVs whose full name matches a shell pattern."""
-        return [_pv(entry) for entry in self._get("/host/pvs", {"pattern": pattern})["pvs"]]
-
     def pv(self, name: str) -> PvView:
         """One PV of the host, by full name or `INSTANCE:PORT`."""
-        return _pv(self._get(f"/host/pvs/{_segment(name)}"))
+        return pv_view(self._get(f"/host/pvs/{_segment(name)}"))
 
     def put_pv(self, name: str, value: Any) -> PvView:
         """Write one of the host's writable PVs."""
         body = {"value": to_plain(value)}
-        return _pv(self._transport.request("PUT", f"/host/pvs/{_segment(name)}", body=body))
+        return pv_view(self._transport.request("PUT", f"/host/pvs/{_segment(name)}", body=body))
 
     def monitor_pvs(
         self, names: Iterable[str], *, period: float = 0.1, patience: float | None = None
@@ -207,7 +209,7 @@ class Client:
         """Each PV now, and again whenever it differs, looked at every `period` seconds."""
         params: Params = {"pv": [*names], "period": period}
         for message in follow(self._transport, "/host/monitor", params, patience=patience):
-            yield _pv(message.data)
+            yield pv_view(message.data)
 
     def follow(
         self,
@@ -286,8 +288,3 @@ def _mapping(answer: Any) -> Mapping[str, Any]:
 
 def _detail(entry: Mapping[str, Any]) -> InstanceDetail:
     return from_plain(InstanceDetail, entry["detail"])
-
-
-def _pv(entry: Mapping[str, Any]) -> PvView:
-    numeric = entry.get("type") in ("float", "array")
-    return from_plain(PvView, {**entry, "value": revive(entry.get("value"))} if numeric else entry)

@@ -13,6 +13,10 @@ from iocmng.client.token import FoundToken, find_token, normal_url, running_host
 from iocmng.errors import (
     BadInput,
     IocmngError,
+    LinkError,
+    LinkRefused,
+    LinkTimeout,
+    LinkValueError,
     NoHost,
     NotAllowed,
     NotAuthenticated,
@@ -38,7 +42,10 @@ _BY_STATUS: Mapping[int, type[IocmngError]] = {
     413: BadInput,
     422: BadInput,
 }
-_FAILURES = frozenset({"not-started"})
+_BY_CODE: Mapping[str, type[IocmngError]] = {
+    "not-started": IocmngError,
+    **{cls.code: cls for cls in (LinkError, LinkRefused, LinkTimeout, LinkValueError)},
+}
 
 
 class Transport:
@@ -147,7 +154,7 @@ class Transport:
             code, detail, hint = str(problem["code"]), str(problem["detail"]), str(problem.get("hint", ""))
         except (ValueError, KeyError, TypeError):
             raise self._foreign(answer) from None
-        cls = IocmngError if code in _FAILURES else _BY_STATUS.get(answer.status_code, IocmngError)
+        cls = _BY_CODE.get(code) or _BY_STATUS.get(answer.status_code, IocmngError)
         if issubclass(cls, NotAllowed) and self._found is not None:
             if self._found.token is None:
                 hint = f"no token found; looked in {', '.join(self._found.places)}"
