@@ -63,6 +63,9 @@ _STYLES = {
     "CRITICAL": "bold red",
     "END": "dim",
     "IDLE": "dim",
+    "ACTIVE": "yellow",
+    "INACTIVE": "dim",
+    "UNDECIDED": "magenta",
     "DEBUG": "dim",
 }
 

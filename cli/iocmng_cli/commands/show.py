@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from iocmng.wire import InstanceDetail, PvView
+from iocmng_cli.logic_tables import print_logic
 from iocmng_cli.options import Json, Name
 from iocmng_cli.output import Cell, Column, Row, heading, print_fields, print_json, print_table, word
 from iocmng_cli.session import session
@@ -24,7 +25,7 @@ PV_COLUMNS = (
 
 @app.command()
 def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
-    """Show everything of one instance: parameters, PVs, findings, errors, history."""
+    """Show everything of one instance: parameters, PVs, links, rules, findings, errors, history."""
     with session(ctx).client() as client:
         detail = client.show(name)
     if json:
@@ -34,6 +35,7 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
     _parameters(detail)
     for title, direction in (("Inputs", "input"), ("Outputs", "output")):
         _pvs(title, [port.pv for port in detail.ports if port.direction == direction])
+    print_logic(detail)
     _pvs("Default PVs", list(detail.defaults))
     if detail.metrics:
         heading("Metrics")
@@ -65,6 +67,7 @@ def _summary(detail: InstanceDetail) -> None:
             "starts at boot": yes_no[view.enabled],
             "running since": f"{duration(view.uptime)} ago" if view.uptime else "",
             "cycles": _cycles(detail),
+            "evaluations": str(detail.evaluations or ""),
             "last cycle": duration(detail.last_duration) if detail.last_duration else "",
             "restarts": str(view.restarts or ""),
             "last error": detail.last_error,

@@ -52,12 +52,21 @@ def task_detail(
             "last_duration": instance.counters.last_duration,
             "abandoned": instance.abandoned.where(),
             "allowed": instance.allowed(),
+            "rules": instance.rule_views(),
+            "latched": dict(instance.latched),
+            "evaluations": instance.evaluations,
+            "unknowns": dict(instance.unknowns),
         }
     return InstanceDetail(
         view=instance.view(),
         parameters=parameters,
         ports=tuple(
-            PortView(name=port.name, direction=port.direction.value, pv=show(port.record))
+            PortView(
+                name=port.name,
+                direction=port.direction.value,
+                pv=show(port.record),
+                link=instance.link_view(port.name) if isinstance(instance, TaskInstance) else None,
+            )
             for port in spec.ports
         ),
         defaults=tuple(show(record) for record in spec.defaults.values()),
