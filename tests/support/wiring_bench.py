@@ -40,7 +40,7 @@ def port(
     name: str,
     link: str,
     *,
-    type: PortType = PortType.FLOAT,  # noqa: A002
+    type: PortType = PortType.FLOAT,
     output: bool = False,
     mode: LinkMode = LinkMode.MONITOR,
     buffer_size: int | None = None,

@@ -1,4 +1,4 @@
-"""Links to PVs of the same host: what records show after processing, what a client may put, records that come and go."""
+"""Links to PVs of the same host: what records show, what a client may put, records that come and go."""
 
 from __future__ import annotations
 
