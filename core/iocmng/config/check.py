@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from iocmng import names
+from iocmng.config.logic_check import check_logic_keys
 from iocmng.config.models import RESERVED_PARAMETERS, PluginConfig
 from iocmng.config.port_check import check_address, check_port
 from iocmng.config.report import Report
@@ -37,6 +38,7 @@ def check(config: PluginConfig, report: Report, *, lenient: bool) -> None:
         for name, port in ports.items():
             if not report.is_broken("arguments", section, name):
                 check_port(("arguments", section, name), port, report, lenient=lenient)
+    check_logic_keys(config, report, lenient=lenient)
 
 
 def _check_later(config: PluginConfig, report: Report) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -26,12 +26,14 @@ class LoadedConfig:
         config: The model; None when there is an error among the findings.
         findings: Everything there is to say, in the order of the file's checks.
         partial: What could be read in spite of errors (an INVALID plugin needs its prefix), None for nothing.
+        complete: The model if no port, transform or rule had to be left out; that can be so in spite of errors.
         document: The places of keys and values.
     """
 
     config: PluginConfig | None
     findings: tuple[Finding, ...]
     partial: PluginConfig | None = None
+    complete: PluginConfig | None = None
     document: Document = field(default_factory=Document)
 
     def locate(self, *key_path: str | int, key: bool = False) -> Where:
@@ -65,33 +67,52 @@ def load_config(path: Path, *, lenient: bool = False) -> LoadedConfig:
 
 def parse_config(text: str, file: str, *, lenient: bool = False) -> LoadedConfig:
     """Read the text of a config; `file` names it in findings, and `.json` at its end decides the syntax."""
-    config, findings, partial, document = _parse(text, lenient, file.endswith(".json"))
-    return LoadedConfig(config, in_file(findings, file), partial, document.named(file))
+    read = _parse(text, lenient, file.endswith(".json"))
+    return replace(read, findings=in_file(read.findings, file), document=read.document.named(file))
 
 
 def _unreadable(file: str, message: str, line: int = 0) -> LoadedConfig:
     where = Where(file, line, 1 if line else 0)
-    return LoadedConfig(None, (Finding(Level.ERROR, "unreadable", message, where),), None, Document(file))
+    finding = Finding(Level.ERROR, "unreadable", message, where)
+    return LoadedConfig(None, (finding,), document=Document(file))
 
 
 @lru_cache(maxsize=512)
-def _parse(
-    text: str, lenient: bool, is_json: bool
-) -> tuple[PluginConfig | None, tuple[Finding, ...], PluginConfig | None, Document]:
+def _parse(text: str, lenient: bool, is_json: bool) -> LoadedConfig:
     document = read_document(text, is_json=is_json)
     report = Report(document)
     if document.value is None and document.findings:
-        return None, tuple(report.findings), None, document
+        return LoadedConfig(None, tuple(report.findings), document=document)
     if not isinstance(document.value or {}, Mapping):
         report.error(
             "wrong-type", "a config is a mapping of keys", hint="start with parameters: or arguments:"
         )
-        return None, tuple(report.findings), None, document
+        return LoadedConfig(None, tuple(report.findings), document=document)
     data, document = _normalize(dict(document.value or {}), document, report)
     partial = read_model(PluginConfig, data, report, lenient_top=lenient)
     if partial is not None:
         check(partial, report, lenient=lenient)
-    return partial if report.ok else None, tuple(report.findings), partial, document
+    return LoadedConfig(
+        partial if report.ok else None,
+        tuple(report.findings),
+        partial,
+        partial if partial is not None and _is_complete(partial, data) else None,
+        document,
+    )
+
+
+def _is_complete(config: PluginConfig, data: Mapping[Any, Any]) -> bool:
+    ports = data.get("arguments") or {}
+    sizes: tuple[tuple[Collection[Any], Any], ...] = (
+        (config.transforms, data.get("transforms")),
+        (config.rules, data.get("rules")),
+        (config.arguments.inputs, ports.get("inputs") if isinstance(ports, Mapping) else ports),
+        (config.arguments.outputs, ports.get("outputs") if isinstance(ports, Mapping) else ports),
+    )
+    return all(
+        len(read) == (len(given) if isinstance(given, (list, dict)) else int(given is not None))
+        for read, given in sizes
+    )
 
 
 def _normalize(data: dict[Any, Any], document: Document, report: Report) -> tuple[dict[Any, Any], Document]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from iocmng.config.fields import (
     Count,
@@ -73,25 +73,33 @@ class Arguments(Strict):
     )
 
 
+def _word(value: Any) -> Any:
+    return str(value) if isinstance(value, (bool, int, float)) else value
+
+
+Word = Annotated[Text, BeforeValidator(_word)]
+"""Text that may look like a number: `id: 1`, `expression: 0`."""
+
+
 class Transform(Strict):
     """An expression whose result is written to an output."""
 
-    output: Text
-    expression: Text
+    output: Text = Field(description="Name of an output that nothing else writes.")
+    expression: Word = Field(description="Expression.")
 
 
 class Rule(Strict):
     """A condition and what it sets."""
 
-    id: Text = Field(description="Unique name.")
-    condition: Text = Field(description="Expression.")
+    id: Word = Field(description="Unique name.")
+    condition: Word = Field(description="Expression.")
     message: str = Field(default="", description="Shown in MESSAGE and the log when the rule becomes active.")
     message_pv: Text | None = Field(default=None, description="String output that gets time and message.")
     outputs: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
     actuators: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
     for_: Seconds = Field(default=0.0, alias="for", description="Seconds the condition must hold.")
     clear_for: Seconds = Field(default=0.0, description="Seconds the condition must be gone.")
-    clear_when: Text | None = Field(
+    clear_when: Word | None = Field(
         default=None, description="Expression that ends the rule; default: not the condition."
     )
     on_invalid: Literal["hold", "trip", "ignore"] = Field(
@@ -148,7 +156,9 @@ class JobKeys(Strict):
     run_timeout: Positive | None = Field(default=None, description="Seconds a run may take.")
     on_busy: Literal["refuse", "queue"] = Field(default="refuse", description="A request while a run is on.")
     lock: Text | None = Field(default=None, description="Name of a lock shared by jobs.")
-    keep_runs: int = Field(default=50, ge=1, description="Run records kept.")
+    keep_runs: int | None = Field(
+        default=None, ge=1, description="Run records kept; default: the site's runs.keep (50)."
+    )
 
 
 class ScriptArgument(Strict):

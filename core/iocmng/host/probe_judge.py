@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from iocmng.base import DeclarativeTask
 from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
 from iocmng.ioc.check import check_records
+from iocmng.logic.functions import get_registry
 from iocmng.plugins.candidate import has_error
 from iocmng.plugins.classcheck import check_class, check_mode, check_ports, kind_of
 from iocmng.plugins.load import LoadFailed, load_class, load_object, prepare
@@ -26,6 +27,7 @@ Say = Callable[[str], None]
 
 def judge(question: Question, say: Say) -> Verdict:
     """Import a plugin, look at its class, and load its records into a database that is never served."""
+    functions = get_registry().keys()
     prepare(question.roots, question.plugin.target, first=question.first)
     say("import")
     try:
@@ -52,6 +54,7 @@ def judge(question: Question, say: Say) -> Verdict:
         class_name="" if cls is DeclarativeTask else cls.__name__,
         schema=_schema(cls),
         parameters=sets,
+        functions=tuple(sorted(get_registry().keys() - functions)),
     )
 
 
@@ -63,7 +66,8 @@ def _config(question: Question) -> LoadedConfig:
 
 def _check_set(cls: type, loaded: LoadedConfig, given: Mapping[str, Any]) -> Iterator[Finding]:
     """What a class says about one set of parameters."""
-    yield from check_mode(cls, Mode(given.get("mode", Mode.CONTINUOUS)))
+    rules = bool(loaded.config and (loaded.config.rules or loaded.config.transforms))
+    yield from check_mode(cls, Mode(given.get("mode", Mode.CONTINUOUS)), rules=rules)
     declared: Any = getattr(cls, "Parameters", None)
     model = model_of(cls)
     if model is None:

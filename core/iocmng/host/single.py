@@ -108,6 +108,7 @@ def _describe(
     pva: bool,
 ) -> InstanceSpec:
     from iocmng.base import DeclarativeTask
+    from iocmng.logic.check import check_logic
     from iocmng.runtime.parameters import model_of
     from iocmng.spec.build import describe
 
@@ -136,9 +137,12 @@ def _describe(
             pva=pva,
             locate=loaded.locate,
         )
-        findings += more
-    if spec is None:
-        errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
+        findings += [
+            *more,
+            *check_logic(loaded, spec, declared=model.model_fields if model else (), lenient=True),
+        ]
+    errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
+    if spec is None or errors:
         raise BadInput("\n".join(errors), code="config")
     for finding in findings:
         if finding.level is Level.WARNING:

@@ -124,6 +124,11 @@ def parse(text: str) -> Parsed:
     return Parsed(tree, code, MappingProxyType(checker.names), MappingProxyType(checker.calls))
 
 
+def place_of(node: ast.expr, text: str) -> Position:
+    """Where a term of an expression begins; `node` is of the tree of `text`."""
+    return _Source(text).position(node)
+
+
 class _Source:
     """The text of an expression, and the way from a syntax tree back to places in it."""
 

@@ -53,7 +53,23 @@ def check_class(cls: type) -> Iterator[Finding]:
         yield _error("abstract-method", text, cls, hint="write the abstract methods of its bases")
     for method in _METHODS[kind]:
         yield from _check_method(cls, method)
+    if kind is Kind.TASK:
+        yield from _check_listener(cls)
     yield from _check_constructor(cls)
+
+
+def _check_listener(cls: type) -> Iterator[Finding]:
+    listener: Any = getattr(cls, "on_input_changed", None)
+    if not callable(listener):
+        return
+    try:
+        inspect.signature(listener).bind(None, "key", 0, 0)
+    except TypeError:
+        text = f"{cls.__name__}.on_input_changed does not take key, value and old_value"
+        hint = "write 'def on_input_changed(self, key, value, old_value):'"
+        yield _error("signature", text, cls, listener, hint=hint)
+    except ValueError:
+        return  # written in C, and Python does not know what it takes
 
 
 def _check_method(cls: type, method: str) -> Iterator[Finding]:
@@ -94,8 +110,14 @@ def _is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is parameter.empty and parameter.kind in _REQUIRED
 
 
-def check_mode(cls: type, mode: Mode) -> Iterator[Finding]:
-    """Yield what a class lacks for a mode (of a job: for any)."""
+def check_mode(cls: type, mode: Mode, *, rules: bool = False) -> Iterator[Finding]:
+    """Yield what a class lacks for a mode (of a job: for any).
+
+    Args:
+        cls: The class.
+        mode: What makes it run.
+        rules: Its config has transforms or rules, which may be all that a reactive task has.
+    """
     name = cls.__name__
     if kind_of(cls) is Kind.JOB:
         if cls.execute is JobBase.execute:  # type: ignore[attr-defined]
@@ -105,7 +127,11 @@ def check_mode(cls: type, mode: Mode) -> Iterator[Finding]:
     if not issubclass(cls, TaskBase) or issubclass(cls, DeclarativeTask):
         return
     executes = cls.execute is not TaskBase.execute
-    if mode is Mode.CONTINUOUS and not executes:
+    if mode is Mode.REACTIVE and not rules and cls.on_input_changed is TaskBase.on_input_changed:
+        text = f"reactive task {name} has no on_input_changed(), and its config no rules"
+        hint = "write 'def on_input_changed(self, key, value, old_value):'"
+        yield _error("method-missing", text, cls, hint=hint)
+    elif mode is Mode.CONTINUOUS and not executes:
         hint = "write 'def execute(self):'"
         if cls.triggered is not TaskBase.triggered:
             hint = "write it, or set parameters.mode to triggered"

@@ -77,6 +77,45 @@ CODES: Mapping[str, Code] = MappingProxyType(
         ),
         "message-pv": Code("message_pv names no output of type string", "give the output type: string"),
         "group": Code("the PV of a first-out group cannot be served", "rename the group"),
+        "expression": Code(
+            "a text is no expression, or uses what is not allowed", "look at line and column; see docs/logic"
+        ),
+        "unknown-name": Code("an expression reads what is not declared", "correct the name, or declare it"),
+        "unknown-function": Code(
+            "an expression calls what is no function", "correct the name, or register the function"
+        ),
+        "arguments": Code(
+            "a function is called with arguments that it does not take", "the message shows them"
+        ),
+        "no-buffer": Code("an expression reads NAME_buf of a port without buffer_size", "add buffer_size: N"),
+        "no-age": Code("an expression reads NAME_age of a port that is no linked input", "remove it"),
+        "comparison": Code(
+            "a port is compared with a value of another type, which is never equal",
+            "compare as the hint says",
+        ),
+        "feedback": Code(
+            "an expression reads an output that rules set", "nothing, if the decision before is meant"
+        ),
+        "duplicate-rule": Code("two rules have one id", "rename one"),
+        "two-writers": Code("something else writes the output of a transform", "write another output"),
+        "transform-cycle": Code("a transform is computed from its own result", "break the circle"),
+        "transform-order": Code("a transform reads one that is computed after it", "move that one before it"),
+        "latch-unused": Code(
+            "a latch that never holds anything", "set the output in a rule, or remove latch"
+        ),
+        "no-effect": Code("a rule that does nothing", "give it outputs, actuators or a message"),
+        "no-default": Code(
+            "an output keeps what a rule set after the rule has ended", "add it to rule_defaults, or value:"
+        ),
+        "rules-differ": Code(
+            "two rules set one output to different values", "nothing, if the later one shall win"
+        ),
+        "on-invalid-unstated": Code(
+            "a rule that moves something does not say what unknown inputs do", "state on_invalid"
+        ),
+        "polled-actuator": Code(
+            "actuators wait for an input that is only read now and then", "monitor it, or poll it faster"
+        ),
         "unset-variable": Code("${VAR} is not set and has no default", "set it, or write ${VAR:-default}"),
         # names and instances
         "name": Code("a name has characters that are not allowed", "letters, digits, - and _; rename it"),

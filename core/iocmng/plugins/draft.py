@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from iocmng.config import LoadedConfig
+from iocmng.logic.check import check_logic
+from iocmng.logic.functions import get_registry
 from iocmng.names import did_you_mean
 from iocmng.plugins.candidate import Candidate, has_error, shown, worst_first
 from iocmng.plugins.discovery import Discovered
@@ -83,10 +85,13 @@ class Draft:
 
     def describe(self, settings: Settings) -> None:
         """Make the description from what is known now."""
-        if self.loaded is None or self.loaded.config is None or has_error(self.findings):
+        if self.loaded is None:
+            return
+        if self.loaded.config is None or has_error(self.findings):
+            self.described = self._logic(self.loaded)
             return
         verdict = self.verdict
-        self.spec, self.described = describe(
+        self.spec, findings = describe(
             self.loaded.config,
             self.checked.discovered.plugin,
             kind=self.kind,
@@ -101,7 +106,20 @@ class Draft:
             pva=settings.pva,
             locate=self.loaded.locate,
         )
+        self.described = (*findings, *self._logic(self.loaded))
         self.key = parameters_key(self.values) if self.spec else ""
+
+    def _logic(self, loaded: LoadedConfig) -> tuple[Finding, ...]:
+        """What is wrong with expressions; of those that code may add names to only after its import."""
+        verdict, discovered = self.verdict, self.checked.discovered
+        return check_logic(
+            loaded,
+            self.spec,
+            declared=verdict.schema.get("properties", {}) if verdict else (),
+            functions={*get_registry(), *verdict.functions} if verdict else None,
+            certain=verdict is not None or ":" not in discovered.plugin.target,
+            lenient=discovered.lenient,
+        )
 
     def candidate(self, settings: Settings) -> Candidate:
         """The instance as the host lists it."""

@@ -59,6 +59,7 @@ class Verdict:
         class_name: The class, "" for a plugin without one.
         schema: JSON Schema of its parameters, empty without a ParameterModel.
         parameters: For each set of parameters what its class says about it.
+        functions: Functions that the import adds to those of expressions.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -66,6 +67,7 @@ class Verdict:
     class_name: str = ""
     schema: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    functions: tuple[str, ...] = ()
 
     def about(self, key: str) -> tuple[Finding, ...]:
         """Everything that concerns an instance with this set of parameters."""

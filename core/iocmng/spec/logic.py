@@ -39,6 +39,7 @@ def logic_spec(
     transforms = tuple(maker.transforms())
     defaults = dict(maker.values(config.rule_defaults, ("rule_defaults",)))
     rules = tuple(maker.rule(index, rule) for index, rule in enumerate(config.rules))
+    maker.compare(rules)
     return LogicSpec(transforms=transforms, rule_defaults=defaults, rules=rules), tuple(maker.problems)
 
 
@@ -77,6 +78,21 @@ class _Maker:
             group=rule.group,
             repeat=rule.repeat,
         )
+
+    def compare(self, rules: tuple[RuleSpec, ...]) -> None:
+        """Warn of rules that set one output to different values: which of them counts depends on their order."""
+        first: dict[str, tuple[str, Value]] = {}
+        told: set[str] = set()
+        for index, rule in enumerate(rules):
+            for name, value in rule.outputs.items():
+                before = first.setdefault(name, (rule.id, value))
+                if name in told or _same(before[1], value):
+                    continue
+                told.add(name)
+                text = f"rules {before[0]} and {rule.id} set {name} to different values: the later one wins"
+                path = ("rules", index, "outputs", name)
+                hint = "nothing to do if that is meant"
+                self.problems.append(Problem(Level.WARNING, "rules-differ", text, path, hint))
 
     def values(self, given: Mapping[str, Any], path: _Path, rule: str = "") -> Iterator[tuple[str, Value]]:
         for name, value in given.items():
@@ -152,6 +168,12 @@ class _Maker:
 
     def _error(self, code: str, message: str, path: _Path, hint: str = "", *, key: bool = False) -> None:
         self.problems.append(Problem(Level.ERROR, code, message, path, hint, key))
+
+
+def _same(one: Value, other: Value) -> bool:
+    if hasattr(one, "tolist") or hasattr(other, "tolist"):
+        return bool(getattr(one, "tolist", list)() == getattr(other, "tolist", list)())
+    return one == other
 
 
 def _is_number(value: object) -> bool:

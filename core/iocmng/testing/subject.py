@@ -11,6 +11,7 @@ from typing import Any
 from iocmng.base import DeclarativeTask
 from iocmng.config import LoadedConfig, load_config, parse_config
 from iocmng.errors import BadInput
+from iocmng.logic.check import check_logic
 from iocmng.runtime.parameters import model_of
 from iocmng.spec import InstanceSpec, Kind, PluginRef
 from iocmng.spec.build import describe
@@ -68,8 +69,8 @@ def describe_subject(
             class_name="" if cls is DeclarativeTask else cls.__name__,
             locate=loaded.locate,
         )
-        findings += more
-    if spec is None:
-        errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
+        findings += [*more, *check_logic(loaded, spec, declared=model.model_fields if model else ())]
+    errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
+    if spec is None or errors:
         raise BadInput("\n".join(errors) or f"{name} cannot be described")
     return spec
