@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -13,6 +14,7 @@ import yaml
 from hosts import HERE, STOP_LIMIT, Ports, cpu_seconds, epics_environment, install
 
 PREVIOUS = "iocmng==2.7.9"
+PATIENCE = 120.0
 
 _PROJECT = """
 [build-system]
@@ -63,9 +65,14 @@ class Peer:
             stderr=self._log,
         )
         assert self.process.stdout is not None
-        while word.encode() not in (line := self.process.stdout.readline()):
-            if not line:
-                raise RuntimeError(f"{command} ended: {log.read_text()[-2000:]}")
+        limit = threading.Timer(PATIENCE, self.process.kill)
+        limit.start()
+        try:
+            while word.encode() not in (line := self.process.stdout.readline()):
+                if not line:
+                    raise RuntimeError(f"{command} ended: {log.read_text()[-2000:]}")
+        finally:
+            limit.cancel()
 
     @property
     def cpu(self) -> float:
