@@ -20,6 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from children import Lines
+
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading
 
@@ -94,8 +96,8 @@ class Source:
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        while not (line := self.process.stdout.readline()).startswith("ready"):
-            assert line, "the source ended before it was ready"
+        self._lines = Lines(self.process.stdout)
+        self._lines.until("ready", 60.0)
 
     def set(self, name: str, value: Any) -> None:
         self.process.stdin.write(f"{name} {value!r}\n")
@@ -103,9 +105,9 @@ class Source:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.wait(20)
         self.process.stdin.close()
-        self.process.stdout.close()
+        self._lines.close()
 
     def hang(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
@@ -157,7 +159,7 @@ class RemoteClient:
     def __init__(self, provider: str, environment: dict[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(there, provider, environment))
+        self._process = context.Process(target=_serve, args=(there, provider, environment), daemon=True)
         self._process.start()
         there.close()
         self._lock = threading.Lock()
@@ -180,7 +182,7 @@ class RemoteClient:
         self._process.join(15)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+            self._process.join(15)
         self._pipe.close()
         return self._process.exitcode
 

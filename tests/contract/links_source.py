@@ -37,6 +37,7 @@ def main() -> None:
         "STRING": builder.stringOut("STRING", initial_value="beam on"),
         "ARRAY": builder.WaveformOut("ARRAY", initial_value=[1.0, 2.0, 3.0], length=16),
         "INTS": builder.WaveformOut("INTS", initial_value=[1, 2, 3], length=4, datatype="int32"),
+        "BYTES": builder.WaveformOut("BYTES", initial_value=[0], length=32, datatype="int8"),
         "TARGET": builder.aOut("TARGET", initial_value=0.0),
     }
     access = scratch / "access.acf"

@@ -62,6 +62,17 @@ class TestGet:
         assert reading.ok
         assert abs(reading.timestamp - time.time()) < 60
 
+    @pytest.mark.parametrize(
+        ("name", "index", "label"), [("ENUM", 2, "Hold"), ("BOOL", 1, "Open"), ("INT", 7, "")]
+    )
+    def test_the_label_of_a_state(self, bench, name, index, label):
+        bench.source.set(name, index)
+        assert wait_for(lambda: _with_value(bench, name, index)).label == label
+        bench.client.watch(bench.key, bench.source.pv(name))
+        wait_for(lambda: values(bench.client, bench.key) == [index])
+        assert bench.client.events(bench.key)[-1].label == label
+        bench.client.unwatch(bench.key)
+
     def test_arrays_are_read_only(self, bench):
         numbers = bench.client.get(bench.source.pv("ARRAY")).value
         assert isinstance(numbers, np.ndarray)
@@ -363,6 +374,13 @@ def test_long_texts_over_channel_access(real):
     assert real.pva.get(name).value == words
     with pytest.raises(LinkValueError, match="39"):
         real.ca.put(name, words)
+
+
+def test_a_text_into_an_array_of_characters(real):
+    name = real.source.pv("BYTES")
+    for client in (real.ca, real.pva):
+        client.put(name, "path/of a file")
+        assert client.get(name).value.tobytes().split(b"\0", 1)[0] == b"path/of a file"
 
 
 def test_more_than_the_pv_holds(real):

@@ -32,6 +32,7 @@ class _Channel:
     connected: bool = False
     native: int = ca_library.DOUBLE
     room: int = 1
+    labels: tuple[str, ...] = ()
     fanout: Fanout | None = None
     subscription: ctypes.c_void_p | None = None
     subscribed_as: tuple[int, int] | None = None
@@ -68,6 +69,7 @@ class CaClient(ThreadedClient):
         self._on_event = OnEvent(self._event)
         self._on_get = OnEvent(self._got)
         self._on_put = OnEvent(self._put)
+        self._on_labels = OnEvent(self._got_labels)
         self._worker.submit(self._start)
 
     def _start(self) -> None:
@@ -120,6 +122,7 @@ class CaClient(ThreadedClient):
         if event.op == _CONNECTED:
             channel.native = self._library.field_type(event.chid)
             channel.room = self._library.element_count(event.chid)
+            channel.labels = ()
             channel.connected = channel.was_connected = True
             self._worker.submit(lambda: self._connected(channel))
             return
@@ -130,6 +133,8 @@ class CaClient(ThreadedClient):
     def _connected(self, channel: _Channel) -> None:
         if not channel.connected or self._channels.get(channel.pv) is not channel:
             return
+        if channel.native == ca_library.ENUM:
+            self._ask_labels(channel)
         if channel.fanout is not None:
             self._listen(channel)
         questions, channel.waiting = channel.waiting, []
@@ -138,6 +143,18 @@ class CaClient(ThreadedClient):
         if channel.unsent is not None:
             self._send(channel, channel.unsent)
         self._library.flush()
+
+    def _ask_labels(self, channel: _Channel) -> None:
+        """Ask for the state names; the server answers in order, so they are here before the first value is."""
+        call = self._keep(channel, None)
+        if self._library.get(ca_library.STATES, 1, channel.chid, self._on_labels, call) != NORMAL:
+            self._calls.discard(call)
+
+    def _got_labels(self, event: Any) -> None:
+        call: _Call = event.usr
+        if event.status == NORMAL:
+            call.channel.labels = ca_library.state_names(event)
+        self._calls.discard(call)
 
     def _subscribe(self, pv: str, fanout: Fanout) -> None:
         channel = self._channel(pv)
@@ -286,13 +303,13 @@ class CaClient(ThreadedClient):
         self._channels.clear()
         self._library.flush()
 
-    def _keep(self, channel: _Channel, subject: Question | Write) -> _Call:
+    def _keep(self, channel: _Channel, subject: Question | Write | None) -> _Call:
         call = _Call(channel, subject)
         self._calls.add(call)
         return call
 
     def _reading(self, channel: _Channel, event: Any) -> Reading:
-        return reading(event, array=channel.room > 1, text=channel.pv.endswith("$"))
+        return reading(event, array=channel.room > 1, text=channel.pv.endswith("$"), labels=channel.labels)
 
     def _check(self, channel: _Channel, status: int) -> None:
         if status != NORMAL:

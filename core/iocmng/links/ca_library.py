@@ -18,6 +18,7 @@ VALUE_AND_ALARM = 5
 TIME: int = dbr.TIME_STRING
 STRING: int = dbr.STRING
 ENUM: int = dbr.ENUM
+STATES: int = dbr.CTRL_ENUM
 CHAR: int = dbr.CHAR
 LONG: int = dbr.LONG
 DOUBLE: int = dbr.DOUBLE
@@ -32,6 +33,15 @@ def struct_and_elements(event: Any) -> tuple[Any, Any]:
     """Return the head (status, severity, stamp) and the elements of an event of a TIME type."""
     head, elements = dbr.cast_args(event)
     return head, elements
+
+
+def state_names(event: Any) -> tuple[str, ...]:
+    """Return the labels that an event of the type `STATES` carries."""
+    states = ctypes.cast(event.raw_dbr, ctypes.POINTER(dbr.ctrl_enum)).contents
+    return tuple(
+        bytes(states.strs[index]).split(b"\0", 1)[0].decode(errors="replace")
+        for index in range(states.no_str)
+    )
 
 
 class Failure(ctypes.Structure):

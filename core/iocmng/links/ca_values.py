@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +17,23 @@ _TEXT_SIZE = 40
 _LONG_RANGE = range(-(2**31), 2**31)
 
 
-def reading(event: Any, *, array: bool, text: bool) -> Reading:
+def reading(event: Any, *, array: bool, text: bool, labels: Sequence[str] = ()) -> Reading:
     """Return what an event of a TIME type carries.
 
     Args:
         event: The arguments of the callback; its memory is valid only during that callback.
         array: Whether the PV has room for more than one element.
         text: Whether an array of characters is a text.
+        labels: State names of an enum.
     """
     head, data = struct_and_elements(event)
+    value = _value(data, event.type - TIME, event.count, array, text)
     return Reading(
-        _value(data, event.type - TIME, event.count, array, text),
+        value,
         Severity(min(head.severity, Severity.INVALID)),
         Status(head.status) if head.status <= Status.WRITE_ACCESS else Status.SOFT,
         _EPICS_EPOCH + head.stamp.secs + head.stamp.nsec * 1e-9,
+        label=labels[value] if labels and isinstance(value, int) and value < len(labels) else "",
     )
 
 

@@ -28,7 +28,7 @@ def reading(update: Any) -> Reading:
             f"{update.getID()} has no value a link can carry",
         )
     seconds = stamp.secondsPastEpoch + stamp.nanoseconds * 1e-9 if stamp is not None else 0.0
-    return Reading(value, severity, status, seconds, message=message)
+    return Reading(value, severity, status, seconds, message=message, label=_label(update, value))
 
 
 def _value(update: Any) -> Value | None:
@@ -43,6 +43,14 @@ def _value(update: Any) -> Value | None:
         index: int = value.index
         return index
     return None
+
+
+def _label(update: Any, value: Value | None) -> str:
+    if type(value) is not int:
+        return ""
+    field = update.get("value")
+    choices = field.choices if _is_enum(field) else ()
+    return str(choices[value]) if 0 <= value < len(choices) else ""
 
 
 def _is_enum(value: Any) -> bool:
@@ -81,6 +89,8 @@ def fill(target: Any, value: Value) -> None:
         value = value.item()
     if isinstance(field, str) and not isinstance(value, str):
         value = str(value)
+    if isinstance(value, str) and isinstance(field, np.ndarray) and field.dtype.itemsize == 1:
+        value = np.frombuffer(value.encode() + b"\0", dtype=field.dtype)
     try:
         target["value"] = value
     except (ValueError, TypeError, KeyError, OverflowError) as error:

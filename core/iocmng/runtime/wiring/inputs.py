@@ -106,11 +106,13 @@ class InputLinks:
     def age(self, port: str) -> float:
         """Seconds since the last proof of life, or by the source's time stamp; infinite before the first.
 
-        Raises:
-            KeyError: The port is no linked input.
+        A port without link is always as new as can be.
         """
+        source = self._sources.get(port)
+        if source is None:
+            return 0.0
         with self._lock:
-            return self._sources[port].age(*self._now())
+            return source.age(*self._now())
 
     def samples(self, port: str) -> Samples:
         """Every good reading of a port that arrived, oldest first, as many as it keeps; times are monotonic.
