@@ -43,7 +43,7 @@ def find(client: Client, name: str, timeout: float) -> Found:
     if isinstance(own, PvView):
         return own
     try:
-        return Elsewhere(client.pvs.get(name, timeout=timeout))
+        return Elsewhere(client.pvs.get(full_name(client, name), timeout=timeout))
     except LinkTimeout as silent:
         if own is None:
             raise
@@ -64,6 +64,17 @@ def find_own(client: Client, name: str) -> PvView | NotFound | None:
         if unknown.error_code == NO_SUCH_PORT:
             raise
         return unknown
+
+
+def full_name(client: Client, name: str) -> str:
+    """A name with its instance spelled out where it is a field of one of the host's PVs, else as it is."""
+    record, dot, field = name.partition(".")
+    if not dot or "://" in name:
+        return name
+    try:
+        return f"{client.pv(record).name}.{field}"
+    except NotFound:
+        return name
 
 
 def view_of(found: Found) -> PvView:
@@ -108,7 +119,9 @@ class Monitored:
     def __init__(self, client: Client, names: Sequence[str]) -> None:
         found = {name: find_own(client, name) for name in dict.fromkeys(names)}
         self._own = {own.name: own for own in found.values() if isinstance(own, PvView)}
-        self.names = [own.name if isinstance(own, PvView) else name for name, own in found.items()]
+        self.names = [
+            own.name if isinstance(own, PvView) else full_name(client, name) for name, own in found.items()
+        ]
         self.all_own = len(self._own) == len(found)
 
     def view(self, reading: PvReading) -> PvView:

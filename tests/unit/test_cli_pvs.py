@@ -124,6 +124,12 @@ def test_put_fails_as_the_pv_does(run: Run, links: FakeLinks) -> None:
     assert links.puts == []
 
 
+def test_a_field_of_an_own_one_may_be_named_like_its_record(run: Run, links: FakeLinks) -> None:
+    links.serve("pva://TEST:PUMP:LIMIT.EGU", "mbar")
+    (found,) = json.loads(run("get", "PUMP:LIMIT.EGU", "--json").stdout)
+    assert (found["name"], found["value"]) == ("TEST:PUMP:LIMIT.EGU", "mbar")
+
+
 def test_put_to_an_own_one_goes_as_ever(served: Served, run: Run, links: FakeLinks) -> None:
     assert "1.5 mbar → 3 mbar" in run("put", "PUMP:LIMIT", "3").stdout
     assert links.puts == []

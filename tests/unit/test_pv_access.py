@@ -84,6 +84,10 @@ def bench() -> Bench:
         ("TEST:PUMP:LIMIT", "TEST:PUMP:LIMIT"),
         ("ca://TEST:PUMP:LIMIT", "TEST:PUMP:LIMIT"),
         ("TEST:PUMP:LIMIT.EGU", "pva://TEST:PUMP:LIMIT.EGU"),
+        ("ca://TEST:PUMP:LIMIT.EGU", "ca://TEST:PUMP:LIMIT.EGU"),
+        ("ca://TEST:PUMP:LIMIT.VAL", "TEST:PUMP:LIMIT"),
+        ("TEST:PUMP:STATUS.VAL$", "TEST:PUMP:STATUS"),
+        ("TEST:PUMP:STATUS$", "TEST:PUMP:STATUS"),
         ("PUMP:LIMIT", "pva://PUMP:LIMIT"),
         ("pump:LIMIT", "pva://pump:LIMIT"),
         ("TEST:PUMPING:X", "pva://TEST:PUMPING:X"),
@@ -105,6 +109,8 @@ def test_a_name_that_only_this_host_could_have_is_not_looked_for_elsewhere(bench
     ("name", "code"),
     [
         ("pump:LIMITS", "no-such-port"),
+        ("pump:LIMIT.EGU", "not-found"),
+        ("TEST:PUMP:LIMIT.EGU", "not-found"),
         ("TEST:HOST:UPTIMES", "no-such-port"),
         ("PUMP:LIMITS", "not-found"),
         ("RING:PRESSURE", "not-found"),
@@ -216,6 +222,13 @@ def test_what_no_pv_can_take_is_refused_here(bench: Bench, value: Any) -> None:
     with pytest.raises(BadInput, match="cannot take"):
         bench.put("X", value)
     assert bench.links.puts == []
+
+
+def test_a_field_of_an_own_record_is_written_where_access_security_looks(bench: Bench) -> None:
+    for scheme in ("ca://", "pva://"):
+        bench.links.serve(f"{scheme}TEST:PUMP:LIMIT.HIGH", 5.0)
+    bench.put("ca://TEST:PUMP:LIMIT.HIGH", 6.0)
+    assert bench.links.puts == [("pva://TEST:PUMP:LIMIT.HIGH", 6.0)]
 
 
 def test_a_put_to_a_pv_of_this_host_stays_inside(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from iocmng.names import HOST_SEGMENT, did_you_mean, nearest, pv_name
 from iocmng.spec import InstanceSpec, RecordSpec
 
 NO_SUCH_PORT = "no-such-port"
-"""Code of a name that no other IOC can have: it begins like those of one instance."""
+"""Code of a name that no other IOC can have: it begins like those of one instance, and is no field of its records."""
 
 
 class Described(Protocol):
@@ -67,11 +67,12 @@ class OwnPvs:
                 return self._specs[candidate]
         near = [known for known in self._specs if any(known.startswith(f"{one}:") for one in of_instance)]
         found = nearest(name, self._specs)
+        only_here = self.claims(name) and self.find(name.partition(".")[0]) is None
         hint = did_you_mean(name, near) if near else f"did you mean {found!r}?" if found else ""
         raise NotFound(
             f"this host has no PV {name!r}",
             hint=hint or "`iocmng pv list` names them",
-            code=NO_SUCH_PORT if of_instance or self.claims(name) else None,
+            code=NO_SUCH_PORT if only_here or (of_instance and "." not in name) else None,
         )
 
     def matching(self, pattern: str) -> Iterator[RecordSpec]:

@@ -71,7 +71,7 @@ class HostPvs:
 
     async def put(self, pv: str, value: Any, timeout: float, actor: Actor) -> None:
         """Write a value, and return when the server has taken it."""
-        place = self._locate(pv)
+        place = self._locate(pv, to_write=True)
         if isinstance(place, RecordSpec):
             numeric = place.type in (PortType.FLOAT, PortType.ARRAY)
             self._put_own(place.name, revive(value) if numeric else value, actor)
@@ -100,15 +100,16 @@ class HostPvs:
             return self._records.watch(place.name, hear)
         return self._client.listen(str(place), hear)
 
-    def _locate(self, pv: str) -> RecordSpec | LinkAddress:
+    def _locate(self, pv: str, *, to_write: bool = False) -> RecordSpec | LinkAddress:
         address = parse_link(pv, self._default)
-        spec = self._own.find(address.pv)
-        if spec is not None:
+        record, _, field = address.pv.removesuffix("$").partition(".")
+        spec = self._own.find(record)
+        if spec is None:
+            return self._own.get(address.pv) if self._own.claims(address.pv) else address
+        if field in ("", "VAL"):
             return spec
-        record, dot, _ = address.pv.partition(".")
-        if self._own.claims(address.pv) and not (dot and self._own.find(record)):
-            return self._own.get(address.pv)
-        return address
+        # libca writes records of its own process past access security; what goes over PVA obeys it.
+        return LinkAddress(Provider.PVA, address.pv) if to_write else address
 
     async def _asked(self, address: str, timeout: float) -> Reading:
         begun = asyncio.get_running_loop().time()
