@@ -314,23 +314,26 @@ class _Checker:
 
     def _polled(self, place: _Place) -> None:
         for name, position in place.reads.items():
-            for read in self._sources(name):
-                if self._is_polled(read):
-                    by = "" if read == name else f" (by way of {name})"
+            for port in self._sources(name):
+                if self._is_polled(port):
+                    by = "" if port == self._port_of(name) else f" (by way of {name})"
                     text = (
-                        f"its actuators wait for {read}{by}, which is read only each {self._period(read):g} s"
+                        f"its actuators wait for {port}{by}, which is read only each {self._period(port):g} s"
                     )
-                    hint = f"add trigger: true or link_mode: monitor to {read}"
+                    hint = f"add trigger: true or link_mode: monitor to {port}"
                     self._note(Level.WARNING, "polled-actuator", place, position, text, hint)
+
+    def _port_of(self, name: str) -> str:
+        """The port that `name` is or is derived from."""
+        endings = (end for end in DERIVED if name.endswith(end) and name not in self.ports)
+        return name.removesuffix(next(endings, ""))
 
     def _sources(self, name: str) -> Iterator[str]:
         """The ports that a name stands for, through transforms."""
         todo, seen = [name], {name}
         while todo:
             one = todo.pop(0)
-            yield next(
-                (one.removesuffix(end) for end in DERIVED if one.endswith(end) and one not in self.ports), one
-            )
+            yield self._port_of(one)
             for read in self.formulas[self.writes[one]].reads if one in self.writes else ():
                 if read not in seen:
                     seen.add(read)
