@@ -122,6 +122,13 @@ def test_an_unknown_name_says_whether_somebody_else_may_have_it(bench: Bench, na
     assert unknown.value.error_code == code
 
 
+@pytest.mark.parametrize(
+    "name", ["TEST:PUMP:LIMIT", "PUMP:LIMIT", "pump:LIMIT", "pump:LIMIT.VAL", "pump:LIMIT$"]
+)
+def test_the_forms_of_an_own_name(bench: Bench, name: str) -> None:
+    assert bench.own.get(name).name == "TEST:PUMP:LIMIT"
+
+
 def test_a_value_comes_with_its_quality(bench: Bench) -> None:
     bench.links.serve("ca://RING:T", 21.5, Severity.MAJOR, Status.HIHI)
     found = bench.get("ca://RING:T")

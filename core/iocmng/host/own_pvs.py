@@ -14,6 +14,11 @@ NO_SUCH_PORT = "no-such-port"
 """Code of a name that no other IOC can have: it begins like those of one instance, and is no field of its records."""
 
 
+def record_name(name: str) -> str:
+    """A name without what means the record's value all the same: `.VAL`, and `$` for all of a long text."""
+    return name.removesuffix("$").removesuffix(".VAL")
+
+
 class Described(Protocol):
     """An instance, as far as names go."""
 
@@ -60,6 +65,7 @@ class OwnPvs:
         Raises:
             NotFound: There is none; with the code `no-such-port` when no other IOC can have it.
         """
+        name = record_name(name)
         instance, _, port = name.partition(":")
         of_instance = [one.spec.pv_prefix for one in self._instances if one.name == instance]
         for candidate in (name, pv_name(self._prefix, name), *(f"{found}:{port}" for found in of_instance)):

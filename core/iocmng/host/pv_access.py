@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from iocmng.errors import BadInput, LinkError, LinkRefused, LinkTimeout, LinkValueError
-from iocmng.host.own_pvs import OwnPvs
+from iocmng.host.own_pvs import OwnPvs, record_name
 from iocmng.names import LinkAddress, Provider, parse_link
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import PvClient, RecordPort, Undo
@@ -102,12 +102,13 @@ class HostPvs:
 
     def _locate(self, pv: str, *, to_write: bool = False) -> RecordSpec | LinkAddress:
         address = parse_link(pv, self._default)
-        record, _, field = address.pv.removesuffix("$").partition(".")
-        spec = self._own.find(record)
-        if spec is None:
-            return self._own.get(address.pv) if self._own.claims(address.pv) else address
-        if field in ("", "VAL"):
+        spec = self._own.find(record_name(address.pv))
+        if spec is not None:
             return spec
+        if not self._own.claims(address.pv):
+            return address
+        if self._own.find(address.pv.partition(".")[0]) is None:
+            return self._own.get(address.pv)
         # libca writes records of its own process past access security; what goes over PVA obeys it.
         return LinkAddress(Provider.PVA, address.pv) if to_write else address
 
