@@ -17,17 +17,20 @@ from typing import Any
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents
+from iocmng.host.linking import Linking
 from iocmng.host.loading import RecordLoader
 from iocmng.host.looking import LookingAgain
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
+from iocmng.host.problems import present_problems
 from iocmng.host.pump import Pump
 from iocmng.host.service import HostService
 from iocmng.host.site_hooks import SiteHooks
 from iocmng.ioc import SoftIoc
 from iocmng.lifecycle import HostState, Trigger
-from iocmng.links import Links, Provider, pv_client
+from iocmng.links import pv_client
 from iocmng.links.selfcheck import check_served
+from iocmng.names import Provider
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.hooks import Hooks
 from iocmng.runtime.authorloop import ThreadedAuthorLoop
@@ -46,7 +49,7 @@ from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import Beat, Watchdog
 from iocmng.spec import Kind, RecordSpec
 from iocmng.spec.defaults import host_records
-from iocmng.values import Reading, Value
+from iocmng.values import Reading
 from iocmng.version import VERSION
 from iocmng.wire import Actor, Event, EventKind, HostView, ReloadView
 
@@ -84,6 +87,14 @@ class Host:
         self._records: RecordPort = SoftIoc(
             state_dir=plan.state_dir, loop=self._loop, access_security=plan.access_security, pva=plan.pva
         )
+        self._linking = Linking(
+            Provider(pv_client.get_provider()),
+            self._records,
+            self._clock,
+            plan.state_dir,
+            self._pump.agenda.post,
+            lambda put: self.supervisor.on_put(put),
+        )
         self._environment = Environment(
             records=self._records,
             clock=self._clock,
@@ -94,6 +105,9 @@ class Host:
             random=random.random,
             demand_exit=self.demand_exit,
             note=plan.note,
+            wiring=self._linking.wiring,
+            evaluation=self._linking.evaluation,
+            latches=self._linking.latches,
         )
         self.supervisor = Supervisor(self._environment)
         self.supervisor.acted = self._intents.acted
@@ -102,11 +116,12 @@ class Host:
             if plan.autosave_dir
             else None
         )
-        self._links = Links(Provider(pv_client.get_provider()))
-        self._heartbeats = Heartbeats(self._links, self._links.default, self._pump.agenda.post)
+        client = self._linking.client
+        self._heartbeats = Heartbeats(client, client.default, self._pump.agenda.post)
         self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
         self._logs = logs
         self._runs = MemoryRuns()
+        self._problems += self._runs.problems
         self.site = SiteHooks(hooks, self._runs.run)
         self._looking = (
             LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None
@@ -195,12 +210,14 @@ class Host:
         self._enter(
             HostState.SAFE_MODE if self.plan.safe_mode else HostState.RUN, self.plan.safe_mode or "ready"
         )
-        self._show_constants()
+        if self._panel is not None:
+            self._panel.count(self.supervisor)
+            self._panel.introduce(self.boot_id, self.url)
         self.service = HostService(
             self.supervisor,
             records=self._records,
-            links=self._links,
-            provider=self._links.default,
+            links=self._linking.client,
+            provider=self._linking.client.default,
             beamline=self.plan.beamline,
             host_records=tuple(self._host_records.values()),
             logs=self._logs,
@@ -252,21 +269,6 @@ class Host:
             self._panel.show("MESSAGE", message)
         _log.info("%s: %s", state.name, message)
         self._environment.events.publish(EventKind.HOST, text=message, data={"state": state.name})
-
-    def _show_constants(self) -> None:
-        assert self._panel is not None
-        self._panel.count(self.supervisor)
-        constants: dict[str, Value] = {
-            "VERSION": VERSION,
-            "BOOT_ID": self.boot_id,
-            "HOSTNAME": socket.gethostname(),
-            "PID": os.getpid(),
-            "URL": self.url,
-            "SPARES_FREE": 0,
-            "RESTART_REQUIRED": False,
-        }
-        for name, value in constants.items():
-            self._panel.show(name, value)
 
     def _beat(self, beat: Beat) -> None:
         """On the watchdog's thread."""
@@ -344,7 +346,7 @@ class Host:
         except OSError as error:
             _log.error("what operators asked for cannot be kept: %s", error)
         self.site.close()
-        self._links.close()
+        self._linking.close()
 
     def view(self) -> HostView:
         """The host as the world sees it."""
@@ -375,20 +377,13 @@ class Host:
             state_dir=str(self.plan.state_dir),
             message=self.plan.safe_mode,
             default_prefix=self.plan.default_prefix,
-            problems=(*self._problems, *self._present_problems()),
+            problems=(
+                *self._problems,
+                *self.site.problems,
+                *present_problems(
+                    self._beat_found,
+                    (self._desired, self._autosave, self._linking),
+                    self._logs.lost,
+                ),
+            ),
         )
-
-    def _present_problems(self) -> tuple[str, ...]:
-        beat, found = self._beat_found, list(self.site.problems)
-        if beat is not None and beat.hog:
-            found.append(
-                f"thread {beat.hog!r} computes without pause and holds all others up "
-                f"(up to {beat.lateness * 1000:.0f} ms); isolation: process will give it a process of its own"
-            )
-        if self._desired.problem:
-            found.append(self._desired.problem)
-        if self._autosave is not None and self._autosave.problem:
-            found.append(self._autosave.problem)
-        if self._logs.lost:
-            found.append(f"{self._logs.lost} log lines could not be written")
-        return tuple(found)

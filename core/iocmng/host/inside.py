@@ -26,10 +26,10 @@ def client_value(spec: RecordSpec, value: object) -> Value:
     if isinstance(fitting, float) and not math.isfinite(fitting):
         raise ValueError(f"{spec.name} takes no {fitting}: an input's value has to be a finite number")
     fields = dict(spec.fields)
-    numeric = isinstance(fitting, (int, float)) and not isinstance(fitting, bool)
-    if numeric and {"DRVL", "DRVH"} <= fields.keys():
-        low, high = type(fitting)(float(fields["DRVL"])), type(fitting)(float(fields["DRVH"]))
-        return min(max(fitting, low), high)
+    bounded = {"DRVL", "DRVH"} <= fields.keys()
+    if bounded and isinstance(fitting, (int, float)) and not isinstance(fitting, bool):
+        kind: type[float] = type(fitting)
+        return min(max(fitting, kind(float(fields["DRVL"]))), kind(float(fields["DRVH"])))
     return fitting
 
 

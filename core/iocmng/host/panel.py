@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 
 from iocmng.lifecycle import HostState, JobState, State
@@ -13,6 +14,7 @@ from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import Beat
 from iocmng.values import Value
+from iocmng.version import VERSION
 
 _FAILED = (State.ERROR, State.BACKOFF, State.STALLED, State.INVALID)
 _FAILED_JOBS = (JobState.FAILED, JobState.TIMEOUT, JobState.LOST)
@@ -37,6 +39,20 @@ class HostPanel:
         if record is not None and self._shown.get(name) != value:
             self._shown[name] = value
             record.publish(ascii_text(value, record.spec.length) if isinstance(value, str) else value)
+
+    def introduce(self, boot_id: str, url: str) -> None:
+        """Show what stays the same for the life of the process."""
+        constants: dict[str, Value] = {
+            "VERSION": VERSION,
+            "BOOT_ID": boot_id,
+            "HOSTNAME": socket.gethostname(),
+            "PID": os.getpid(),
+            "URL": url,
+            "SPARES_FREE": 0,
+            "RESTART_REQUIRED": False,
+        }
+        for name, value in constants.items():
+            self.show(name, value)
 
     def state(self, state: HostState) -> None:
         """Show STATE and SAFE_MODE."""

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from iocmng.base import Author, Context, make
 from iocmng.runtime.evaluation import Latches, RunQueue
@@ -18,10 +18,8 @@ from iocmng.runtime.panel import Panel
 from iocmng.runtime.parameters import build
 from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.traces import stack_line
+from iocmng.runtime.wiring import Wiring
 from iocmng.spec import InstanceSpec
-
-if TYPE_CHECKING:
-    from iocmng.runtime.wiring import Wiring
 
 LEAVE_GRACE = 1.0
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from iocmng.runtime.evaluation import Latches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import AuthorLoop, Clock, RecordPort, Undo
-
-if TYPE_CHECKING:
-    from iocmng.runtime.wiring import Wiring
+from iocmng.runtime.wiring import Wiring
 
 
 def _unnoted(instance: str, what: str) -> None:
@@ -46,7 +43,7 @@ class Environment:
     after: Callable[[float, Callable[[], None]], Undo]
     random: Callable[[], float]
     demand_exit: Callable[[str], None]
+    wiring: Wiring
+    evaluation: RunQueue
+    latches: Latches
     note: Callable[[str, str], None] = _unnoted
-    wiring: Wiring = None
-    evaluation: RunQueue = None
-    latches: Latches = None

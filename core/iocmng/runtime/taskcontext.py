@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from iocmng.names import did_you_mean
 from iocmng.runtime.ports import Record
@@ -182,7 +182,7 @@ class TaskRunContext(PortAccess):
         if key not in linked or self._run.unit is None:
             hint = did_you_mean(key, linked) or "none is"
             raise KeyError(f"{self._spec.name}: port {key!r} is not linked; {hint}")
-        self._run.unit.put(key, value, timeout)
+        self._run.unit.put(key, cast(Value, value), timeout)
 
     def declare(self, word: str) -> None:
         """Take the task's own word on its health."""

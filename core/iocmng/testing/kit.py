@@ -12,15 +12,19 @@ from iocmng.lifecycle import JobState, Trigger
 from iocmng.names import did_you_mean
 from iocmng.runtime.agenda import Agenda
 from iocmng.runtime.environment import Environment
+from iocmng.runtime.evaluation import MemoryLatches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
+from iocmng.runtime.outputs import empty
 from iocmng.runtime.runs import MemoryRuns
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import PERIOD, Beat, Watchdog
-from iocmng.spec import InstanceSpec, Kind, RecordSpec
+from iocmng.runtime.wiring import LocalPvs, Routed, Wiring
+from iocmng.spec import Direction, InstanceSpec, Kind, RecordSpec
 from iocmng.testing.clock import VirtualAuthorLoop, VirtualClock
+from iocmng.testing.links import FakeLinks
 from iocmng.testing.records import FakeRecords
 from iocmng.testing.subject import describe_subject
 from iocmng.values import Reading, Severity, Value
@@ -30,12 +34,19 @@ TESTER = Actor(user="test", via="pv")
 
 
 class Bench:
-    """A host in miniature for one instance and others beside it: supervision, fake records, a virtual clock."""
+    """A host in miniature for one instance and others beside it: supervision, fake records and links, a virtual clock.
+
+    Attributes:
+        links: The PVs elsewhere, which the test serves and cuts off.
+        latches: What is latched, over restarts of the instance.
+    """
 
     def __init__(self, spec: InstanceSpec, *others: InstanceSpec) -> None:
         self.spec = spec
         self.clock = VirtualClock()
         self.records = FakeRecords(self.clock)
+        self.links = FakeLinks(self.clock.time, self.clock)
+        self.latches = MemoryLatches()
         self.exit_demanded = ""
         self._events: list[Event] = []
         self._agenda = Agenda(self.clock, lambda: None)
@@ -50,6 +61,9 @@ class Bench:
             after=self._agenda.after,
             random=lambda: 0.5,
             demand_exit=self._demand_exit,
+            wiring=Wiring(Routed(LocalPvs(self.records, self._put_inside), self.links), self.clock),
+            evaluation=RunQueue(self.clock),
+            latches=self.latches,
         )
         for each in (spec, *others):
             self.records.load(each.records, source=each.name)
@@ -57,10 +71,20 @@ class Bench:
         for each in (spec, *others):
             self.supervisor.listen(each.records)
         self.records.start()
+        self._serve_targets()
         self._watchdog = Watchdog(
             self.clock, self._agenda, self.supervisor.ordered, self.supervisor.check_progress, self._beat
         )
         self._agenda.after(PERIOD, self._tick)
+
+    def _serve_targets(self) -> None:
+        """Let the PVs of linked outputs take values from the start; inputs are not connected before a `put`."""
+        for port in self.spec.ports:
+            if port.link is not None and port.direction is Direction.OUTPUT:
+                self.links.serve(str(port.link.address), empty(port.record), labels=port.record.labels)
+
+    def _put_inside(self, name: str, value: Value) -> None:
+        self.records.client_put(name, value)
 
     def _demand_exit(self, reason: str) -> None:
         self.exit_demanded = reason
@@ -112,18 +136,35 @@ class Bench:
             raise KeyError(f"{self.spec.name} has no PV {name!r}; {did_you_mean(name, known)}")
         return known[name]
 
+    def address(self, name: str) -> str:
+        """The PV that a port is linked to.
+
+        Raises:
+            KeyError: There is no such port, or it is not linked.
+        """
+        linked = {port.name: port.link for port in self.spec.ports if port.link is not None}
+        if name not in linked:
+            hint = did_you_mean(name, linked) or "none is"
+            raise KeyError(f"port {name!r} of {self.spec.name} is not linked; {hint}")
+        return str(linked[name].address)
+
     def reading(self, name: str) -> Reading:
         """What a client would read."""
         reading: Reading = self.records.record(self.record(name).name).read()
         return reading
 
     def put(self, name: str, value: object) -> None:
-        """Write as a client would, and let the instance take it in.
+        """Write as a client would, or let the PV of a linked input have a value; the instance takes it in.
 
         Raises:
             ValueError: Clients may not write it, or the value does not fit.
         """
-        self.records.client_put(self.record(name).name, value)
+        record = self.record(name)
+        linked = any(port.name == name and port.link is not None for port in self.spec.ports)
+        if linked:
+            self.links.serve(self.address(name), value, labels=record.labels)  # type: ignore[arg-type]
+        else:
+            self.records.client_put(record.name, value)
         self.step()
 
 
@@ -156,8 +197,23 @@ class InstanceUnderTest:
         self.bench.step(seconds)
 
     def put(self, name: str, value: object) -> None:
-        """Write an input or default PV as a client would."""
+        """Write an input or default PV as a client would; the PV of a linked input gets the value."""
         self.bench.put(name, value)
+
+    def disconnect(self, name: str) -> None:
+        """Let the PV that a port is linked to stop answering."""
+        self.bench.links.disconnect(self.bench.address(name))
+        self.bench.step()
+
+    def reconnect(self, name: str) -> None:
+        """Let the PV that a port is linked to answer again, with the value it had."""
+        self.bench.links.reconnect(self.bench.address(name))
+        self.bench.step()
+
+    def sent(self, name: str) -> tuple[Value, ...]:
+        """What the PV that a port is linked to was given, oldest first."""
+        address = self.bench.address(name)
+        return tuple(value for pv, value in self.bench.links.puts if pv == address)
 
     def get(self, name: str) -> Value | None:
         """The value a client would read."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from iocmng.logic import Samples
 from iocmng.logic.decisions import Snapshot, Step
+from iocmng.logic.engine import Program
 from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.evaluation.carryout import CarryOut
 from iocmng.runtime.evaluation.cycles import Cycles
@@ -65,8 +66,18 @@ class Unit:
         self._owner = owner
         self._counters = counters
         self._clock = work.clock
-        from iocmng.logic.engine import Program
-
+        self._next_show: float | None = None
+        self._deadline: float | None = None
+        self._rate = RateLimit()
+        self._going = self._closing = False
+        self._asked = self._everything = False
+        self._targets = True
+        self._clear = ""
+        self._then: Callable[[], None] | None = None
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._complaint = ""
+        self._fails = 0
+        self._opened = False
         self._program = Program.compile(spec) if spec.logic else None
         kept = work.latches.load(spec.name)
         self._state = (
@@ -88,17 +99,6 @@ class Unit:
         self._reactive = spec.mode is Mode.REACTIVE
         self._ticking = alone and spec.mode is Mode.CONTINUOUS
         self._cycles = Cycles(spec, self._inputs, self._submit, ticking=self._ticking)
-        self._next_show: float | None = None
-        self._deadline: float | None = None
-        self._rate = RateLimit()
-        self._going = self._closing = False
-        self._asked = self._everything = False
-        self._targets = True
-        self._clear = ""
-        self._then: Callable[[], None] | None = None
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._complaint = ""
-        self._fails = 0
 
     @property
     def latched(self) -> Mapping[str, Value]:
@@ -140,6 +140,8 @@ class Unit:
             self._work.outputs.forward_to(self._outputs.forward)
         self._intake.open()
         self._show_connections()
+        # Links tell of changes while they are being made.
+        self._opened = True
         self._submit()
 
     def go(self) -> None:
@@ -229,6 +231,8 @@ class Unit:
         return self._program.explain(self._state, self._snapshot(), now)
 
     def _submit(self) -> None:
+        if not self._opened:
+            return
         if not self.progress.expected:
             self.progress.at = self._clock.monotonic()
             self.progress.expected = True

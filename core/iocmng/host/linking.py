@@ -1,0 +1,57 @@
+"""What links and logic of a host's instances share: the clients, the run queue, the latches on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from iocmng.host.inside import InsidePuts
+from iocmng.links import Links
+from iocmng.names import Provider
+from iocmng.runtime.evaluation import LatchFiles, RunQueue
+from iocmng.runtime.ports import Clock, Put, RecordPort
+from iocmng.runtime.wiring import LocalPvs, Routed, Wiring
+
+
+class Linking:
+    """Made once per host; without any link there is neither a thread nor a client library.
+
+    Args:
+        default: Provider of PVs that are named without a scheme.
+        records: The records of this host.
+        clock: Time.
+        directory: Where latches are kept.
+        post: Queues a call for the supervising thread.
+        heard: Told there of puts from inside.
+
+    Attributes:
+        client: PVs elsewhere.
+        wiring, evaluation, latches: See `Environment`.
+        problem: What cannot be kept on disk, or "".
+    """
+
+    def __init__(
+        self,
+        default: Provider,
+        records: RecordPort,
+        clock: Clock,
+        directory: Path,
+        post: Callable[[Callable[[], None]], None],
+        heard: Callable[[Put], None],
+    ) -> None:
+        self.client = Links(default)
+        inside = InsidePuts(records, post, heard)
+        self.wiring = Wiring(Routed(LocalPvs(records, inside.put), self.client), clock)
+        self.evaluation = RunQueue(clock)
+        self.latches = LatchFiles(directory / "latches", clock, self._complain)
+        self.problem = ""
+
+    def _complain(self, problem: str) -> None:
+        self.problem = problem
+
+    def close(self) -> None:
+        """Evaluate no more, write what is pending, let go of all PVs; may block for the time of a write."""
+        self.evaluation.close()
+        self.wiring.close()
+        self.latches.close()
+        self.client.close()
