@@ -10,6 +10,7 @@ from iocmng.version import VERSION as __version__
 if TYPE_CHECKING:
     from iocmng.base.job import JobBase, JobResult
     from iocmng.base.parameters import ParameterModel
+    from iocmng.base.script import ScriptJob
     from iocmng.base.task import DeclarativeTask, TaskBase
     from iocmng.host.single import run_ioc
     from iocmng.values import Reading
@@ -19,6 +20,7 @@ _HOMES = {
     "TaskBase": "iocmng.base.task",
     "JobBase": "iocmng.base.job",
     "JobResult": "iocmng.base.job",
+    "ScriptJob": "iocmng.base.script",
     "DeclarativeTask": "iocmng.base.task",
     "ParameterModel": "iocmng.base.parameters",
     "Reading": "iocmng.values",
@@ -33,6 +35,7 @@ __all__ = [
     "JobResult",
     "ParameterModel",
     "Reading",
+    "ScriptJob",
     "TaskBase",
     "__version__",
     "run_ioc",

@@ -3,6 +3,7 @@
 from iocmng.base.author import Author, Pv, make
 from iocmng.base.context import Context, JobContext, TaskContext
 from iocmng.base.job import JobBase, JobResult
+from iocmng.base.script import ScriptJob
 from iocmng.base.task import DeclarativeTask, TaskBase
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "JobContext",
     "JobResult",
     "Pv",
+    "ScriptJob",
     "TaskBase",
     "TaskContext",
     "make",

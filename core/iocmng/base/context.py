@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iocmng.spec import InstanceSpec
 from iocmng.values import Reading, Severity, Value
+
+if TYPE_CHECKING:
+    from iocmng.base.job import JobResult
 
 
 class Context(Protocol):
@@ -107,8 +110,19 @@ class JobContext(Context, Protocol):
     """What a job sees during one run."""
 
     @property
-    def arguments(self) -> Mapping[str, Value]:
-        """The arguments of this run by input name."""
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of this run by name."""
 
     def progress(self, fraction: float, message: str) -> None:
         """Show progress, 0 to 1."""
+
+    def gather(self, data: Mapping[str, Any]) -> None:
+        """Add to the data of the run while it lasts.
+
+        Raises:
+            ValueError: A number is not finite, or it is too much.
+            TypeError: It has no JSON form.
+        """
+
+    def run_script(self) -> JobResult:
+        """Run the script of the config to its end; success is exit code 0."""

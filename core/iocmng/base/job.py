@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from iocmng.base.author import Author
 from iocmng.base.context import JobContext
-from iocmng.values import Value
+from iocmng.wire.finite import nonfinite
 
 
 def _now() -> str:
@@ -18,12 +18,20 @@ def _now() -> str:
 
 @dataclass
 class JobResult:
-    """How a run ended: whether it succeeded, its data, words for people, and when (ISO 8601)."""
+    """How a run ended: whether it succeeded, its data, words for people, and when (ISO 8601).
+
+    Raises:
+        ValueError: A NaN or infinity in `data`, for which JSON has no word; the text says where.
+    """
 
     success: bool
     data: Any = None
     message: str = ""
     timestamp: str = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        if found := nonfinite(self.data):
+            raise ValueError(f"{found}: a result's data holds finite numbers only")
 
     def to_dict(self) -> dict[str, Any]:
         """The result as a plain mapping."""
@@ -54,8 +62,8 @@ class JobBase(Author[JobContext]):
         """Nothing: STATUS follows what `execute` returns; iocmng 2.x let a job write it."""
 
     @property
-    def arguments(self) -> Mapping[str, Value]:
-        """The arguments of this run by input name; `get_input` gives the same values."""
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of this run by name; for inputs `get_input` gives the same values."""
         return self._bound.arguments
 
     @property
@@ -71,3 +79,12 @@ class JobBase(Author[JobContext]):
             message: Shown in MESSAGE when not empty.
         """
         self._bound.progress(float(fraction), message)
+
+    def gather(self, **data: Any) -> None:
+        """Add to the data of the run, which is seen while it lasts; the result's own data takes its place.
+
+        Raises:
+            ValueError: A number is not finite, or all of it takes more than a MiB.
+            TypeError: Something in it has no JSON form.
+        """
+        self._bound.gather(data)

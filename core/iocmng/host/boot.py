@@ -19,7 +19,7 @@ from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
 from iocmng.host.early import Stopped, serve_signals, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
-from iocmng.host.plan import HostPlan
+from iocmng.host.plan import HostPlan, script_roots
 from iocmng.host.reloading import Reloading
 from iocmng.host.summary import summary
 from iocmng.links import pv_client
@@ -159,6 +159,9 @@ def _serve(
         autosave_dir=settings.autosave_dir,
         autosave_period=settings.autosave.period,
         autosave_keep=settings.autosave.keep,
+        beamline=settings.beamline,
+        keep_runs=settings.runs.keep,
+        script_roots=script_roots(settings),
         problems=(*problems, *found.problems),
         describe_config=reloading.describe,
         reload=reloading.reload,

@@ -41,9 +41,10 @@ from iocmng.runtime.environment import Environment
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
+from iocmng.runtime.jobyard import JobYard
 from iocmng.runtime.logs import LogBook
 from iocmng.runtime.ports import RecordPort, Trace
-from iocmng.runtime.runs import MemoryRuns
+from iocmng.runtime.runs_disk import DiskRuns
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import Beat, Watchdog
@@ -120,7 +121,9 @@ class Host:
         self._heartbeats = Heartbeats(client, client.default, self._pump.agenda.post)
         self._host_records: dict[str, RecordSpec] = host_records(plan.prefix) if plan.host_pvs else {}
         self._logs = logs
-        self._runs = MemoryRuns()
+        self._runs = DiskRuns(plan.state_dir / "runs", plan.keep_runs)
+        self._yard = JobYard(self._runs, roots=plan.script_roots)
+        self._problems += self._runs.problems
         self._problems += self._runs.problems
         self.site = SiteHooks(hooks, self._runs.run)
         self._looking = (
@@ -166,6 +169,7 @@ class Host:
         self.ca_port, self.pva_port = endpoints.ca_port, endpoints.pva_port
         for note in endpoints.notes:
             self._complain(note)
+        self._yard.recover(self._environment.post)
         for candidate in self._made:
             self.supervisor.add(self._instance(candidate))
         probe = next(iter(self._host_records.values()), None) or self._first_readonly()
@@ -188,7 +192,7 @@ class Host:
 
         if spec.kind is Kind.JOB and candidate.valid:
             instance = JobInstance(
-                spec, self._environment, self._runs, load=load, findings=candidate.findings
+                spec, self._environment, self._yard, load=load, findings=candidate.findings
             )
         else:
             instance = TaskInstance(
@@ -345,6 +349,7 @@ class Host:
             self._desired.commit()
         except OSError as error:
             _log.error("what operators asked for cannot be kept: %s", error)
+        self._runs.close()
         self.site.close()
         self._linking.close()
 
@@ -382,7 +387,7 @@ class Host:
                 *self.site.problems,
                 *present_problems(
                     self._beat_found,
-                    (self._desired, self._autosave, self._linking),
+                    (self._desired, self._autosave, self._linking, self._runs),
                     self._logs.lost,
                 ),
             ),

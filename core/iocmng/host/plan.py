@@ -9,6 +9,8 @@ from typing import Any
 
 from iocmng.errors import Refused
 from iocmng.plugins.candidate import Candidate
+from iocmng.runtime.runs import KEEP_RUNS
+from iocmng.settings.settings import Settings
 from iocmng.spec import PluginRef
 from iocmng.wire import ReloadView
 
@@ -41,6 +43,8 @@ class HostPlan:
         pva: Whether PV Access is served.
         autosave_dir: Where inputs are kept; `autosave_period` in seconds, `autosave_keep` backups.
         beamline: Content of the beamline file.
+        keep_runs: How many ended runs of a job are kept.
+        script_roots: Folders under which scripts with an absolute path may lie.
         problems: What boot found that does not stop it.
         describe_config: Settings in force, for listings.
         reload: Reads the settings again, and applies what it can; raises BadInput.
@@ -66,6 +70,8 @@ class HostPlan:
     autosave_period: float = 10.0
     autosave_keep: int = 5
     beamline: Mapping[str, Any] = field(default_factory=dict)
+    keep_runs: int = KEEP_RUNS
+    script_roots: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
     describe_config: Callable[[], Mapping[str, Any]] = dict
     reload: Callable[[], Awaitable[ReloadView]] = _not_reloadable
@@ -74,3 +80,9 @@ class HostPlan:
     look_at: Callable[[str], Candidate | None] | None = None
     changed: Callable[[str], bool] = lambda instance: False
     boot_times: Mapping[str, float] = field(default_factory=dict)
+
+
+def script_roots(settings: Settings) -> tuple[Path, ...]:
+    """The folders of `scripts.roots`; a relative one counts from the site file."""
+    base = settings.file.parent if settings.file else Path.cwd()
+    return tuple(base / root for root in settings.scripts.roots)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from iocmng.base import JobBase, JobResult
 from iocmng.lifecycle import JobState
@@ -16,6 +18,27 @@ from iocmng.runtime.streams import bind_thread
 from iocmng.runtime.taskcontext import PortAccess
 from iocmng.runtime.traces import describe
 from iocmng.values import Reading, Value
+from iocmng.wire import LogLine, to_plain
+
+if TYPE_CHECKING:
+    from iocmng.runtime.jobyard import JobYard
+
+ON_DISK = 2.0
+"""Seconds that a run waits for its record to be on disk before its code begins; a dead disk holds no run up."""
+
+MAX_DATA = 1024 * 1024
+"""Bytes that a result's data may take as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run's code has ended."""
+
+    outcome: JobState = JobState.FAILED
+    message: str = ""
+    data: Any = None
+    exit_code: int | None = None
+    trace: str = ""
 
 
 class JobOwner(Protocol):
@@ -24,7 +47,10 @@ class JobOwner(Protocol):
     def reported(self, run: JobRun) -> None:
         """The run has made progress."""
 
-    def finished(self, run: JobRun, outcome: JobState, message: str, data: Any, trace: str) -> None:
+    def logged(self, run: JobRun, line: LogLine) -> None:
+        """The run has a new line in its log. Any thread."""
+
+    def finished(self, run: JobRun, ending: Ending) -> None:
         """The run's code has returned or failed, and its thread is about to end."""
 
 
@@ -34,14 +60,15 @@ class JobRunContext(PortAccess):
     _run: JobRun
 
     @property
-    def arguments(self) -> Mapping[str, Value]:
-        """The arguments of this run by input name."""
-        return self._run.arguments
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments of this run by name."""
+        return self._run.run.arguments
 
     def read(self, name: str) -> Reading:
         """What a port shows; an input reads as the argument of this run."""
-        if name in self._run.arguments:
-            return Reading(self._run.arguments[name], timestamp=self._run.run.started)
+        if self._run.outputs.known(name) and name in self.arguments:
+            value: Value = self.arguments[name]
+            return Reading(value, timestamp=self._run.run.started)
         return super().read(name)
 
     def keepalive(self) -> None:
@@ -51,15 +78,31 @@ class JobRunContext(PortAccess):
         """Show progress, 0 to 1."""
         self._run.report(fraction, message)
 
+    def gather(self, data: Mapping[str, Any]) -> None:
+        """Add to the data of the run while it lasts."""
+        self._run.gather(data)
+
+    def run_script(self) -> JobResult:
+        """Run the script of the config to its end."""
+        return self._run.run_script()
+
 
 class JobRun(CodeRun):
-    """Runs a job's code once."""
+    """Runs a job's code once.
 
-    def __init__(self, work: Work, run: Run, *, arguments: Mapping[str, Value], owner: JobOwner) -> None:
+    Attributes:
+        run: The run.
+        exit_code: Of the script that the code has run, None for none.
+        own_log: What is logged now goes into the run's log by itself.
+    """
+
+    def __init__(self, work: Work, run: Run, *, owner: JobOwner, yard: JobYard) -> None:
         super().__init__(work)
         self.run = run
-        self.arguments = arguments
+        self.exit_code: int | None = None
+        self.own_log = False
         self._owner = owner
+        self._yard = yard
 
     def say(self, text: str) -> None:
         """Show MESSAGE."""
@@ -70,10 +113,43 @@ class JobRun(CodeRun):
         if self.run.report(fraction, message):
             self._owner.reported(self)
 
-    def _main(self) -> None:
-        outcome, message, data, trace = JobState.FAILED, "", None, ""
-        undo = bind_thread(self.spec.name)
+    def gather(self, data: Mapping[str, Any]) -> None:
+        """Add to the data that the run has so far.
+
+        Raises:
+            ValueError: A number is not finite, or it is too much.
+            TypeError: It has no JSON form.
+        """
+        plain = checked_data(dict(data))
+        present = self.run.view.data
+        checked_data({**(present if isinstance(present, dict) else {}), **plain})
+        if self.run.gather(plain):
+            self._owner.reported(self)
+
+    def printed(self, stream: str, text: str) -> None:
+        """The code has printed a line."""
+        level = "INFO" if stream == "stdout" else "WARNING"
+        self.logged(LogLine(self._clock.time(), level, stream, text))
+
+    def logged(self, line: LogLine) -> None:
+        """Add a line to the run's log."""
+        self._owner.logged(self, line)
+
+    def run_script(self) -> JobResult:
+        """Run the script of the config to its end; see `runtime.script`."""
+        from iocmng.runtime.script.scriptrun import ScriptRun
+
+        script = ScriptRun(self, self._yard, self._logger)
         try:
+            return script.run()
+        finally:
+            self.exit_code = script.exit_code
+
+    def _main(self) -> None:
+        ending = Ending(message="ended without a result")
+        undo = bind_thread(self.spec.name, self)
+        try:
+            self._yard.store.flush(ON_DISK)
             job: JobBase = self._make(JobRunContext(self, self.spec, self._logger))
             self._call(job.initialize)
             self._note("run")
@@ -81,16 +157,39 @@ class JobRun(CodeRun):
             if not isinstance(result, JobResult):
                 result = JobResult(True, data=result)
             outcome = JobState.SUCCESS if result.success else JobState.FAILED
-            message, data = result.message, result.data
+            ending = Ending(outcome, str(result.message), checked_data(result.data))
         except InstanceGone as gone:
-            message = str(gone)
+            ending = Ending(message=str(gone))
         except asyncio.CancelledError:
-            message = "cancelled"
+            ending = Ending(message="cancelled")
         except BaseException as error:  # noqa: BLE001 - the border where an author's code runs
-            message = describe(error)
-            trace = "".join(traceback.format_exception(error))
-            self._logger.error("%s\n%s", message, trace)
+            ending = Ending(message=describe(error), trace="".join(traceback.format_exception(error)))
+            self._logger.error("%s\n%s", ending.message, ending.trace)
         finally:
-            self._owner.finished(self, outcome, message, data, trace)
-            self._note("")
             undo()
+            end = Ending(ending.outcome, ending.message, ending.data, self.exit_code, ending.trace)
+            self._owner.finished(self, end)
+            self._note("")
+
+
+def checked_data(data: Any) -> Any:
+    """Data of a run as plain dicts, lists, texts and numbers.
+
+    Raises:
+        ValueError: A number is not finite, or all of it takes more than a MiB.
+        TypeError: Something in it has no JSON form.
+    """
+    from iocmng.wire.finite import nonfinite
+
+    if found := nonfinite(data):
+        raise ValueError(f"{found}: a run's data holds finite numbers only")
+    plain = to_plain(data)
+    try:
+        size = len(json.dumps(plain))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"a run's data holds numbers, texts, lists and mappings only: {error}") from None
+    if size > MAX_DATA:
+        raise ValueError(
+            f"a run's data takes at most {MAX_DATA} bytes, this is {size}: write a file and hand over its path"
+        )
+    return plain

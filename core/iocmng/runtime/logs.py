@@ -247,7 +247,7 @@ class _Handler(logging.Handler):
             source = source or instance
         else:
             instance, source = bound_instance() or HOST, name
-        self._book.add(instance, LogLine(record.created, _level_name(record), source, _text(record)))
+        self._book.add(instance, LogLine(record.created, _level_name(record), source, record_text(record)))
 
 
 class _Console:
@@ -271,7 +271,8 @@ def _with_instance(name: str, line: LogLine) -> LogLine:
     return LogLine(line.time, line.level, f"{name} {line.source}", line.text)
 
 
-def _text(record: logging.LogRecord) -> str:
+def record_text(record: logging.LogRecord) -> str:
+    """What a record says, with its traceback; one that cannot be formatted says so."""
     try:
         text = record.getMessage()
     except Exception as error:  # noqa: BLE001 - a border: the author's format string, arguments and __str__ run here

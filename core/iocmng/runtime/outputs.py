@@ -280,7 +280,9 @@ class Outputs:
 
     def _show_unwritten(self, name: str, record: Record) -> None:
         value = self._shown.get(name)
-        record.publish(empty(record.spec) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN)
+        record.publish(
+            empty(record.spec) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN
+        )
 
     def hold(self, reason: str) -> None:
         """What is written from now on is INVALID until `validate`; what is shown stays as it is."""

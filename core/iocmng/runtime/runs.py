@@ -46,7 +46,22 @@ class Run:
     message: str = ""
     data: Any = None
     exit_code: int | None = None
+    lock: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def begin(self, now: float) -> bool:
+        """Let a run that is QUEUED run; return False when it is over already."""
+        with self._lock:
+            if self.state is not JobState.QUEUED:
+                return False
+            self.state, self.started, self.message = JobState.RUNNING, now, ""
+            return True
+
+    def tell(self, message: str) -> None:
+        """Say what a run that is QUEUED waits for."""
+        with self._lock:
+            if self.state is JobState.QUEUED:
+                self.message = message
 
     def report(self, fraction: float, message: str = "") -> bool:
         """Note progress from 0.0 to 1.0 (beyond is cut, NaN ignored); return whether it was taken."""
@@ -59,6 +74,14 @@ class Run:
                 self.message = message
             return True
 
+    def gather(self, data: Mapping[str, Any]) -> bool:
+        """Add to the data while the run lives; return whether it was taken."""
+        with self._lock:
+            if self.state is not JobState.RUNNING:
+                return False
+            self.data = {**(self.data if isinstance(self.data, dict) else {}), **data}
+            return True
+
     def end(
         self,
         outcome: JobState,
@@ -69,18 +92,25 @@ class Run:
         exit_code: int | None = None,
     ) -> bool:
         """Give the run its outcome; the first one stands. Return whether this was the first."""
-        if outcome in (JobState.RUNNING, JobState.IDLE):
+        if outcome in (JobState.RUNNING, JobState.IDLE, JobState.QUEUED):
             raise ValueError(f"run {self.id}: {outcome.name} is no outcome")
         with self._lock:
-            if self.state is not JobState.RUNNING:
+            if self.state not in (JobState.RUNNING, JobState.QUEUED):
                 return False
             self.state, self.ended = outcome, now
-            self.data, self.exit_code = data, exit_code
+            self.data = data if data is not None else self.data
+            self.exit_code = exit_code if exit_code is not None else self.exit_code
             if outcome is JobState.SUCCESS:
                 self.progress = 100.0
             if message:
                 self.message = message
             return True
+
+    def close(self, now: float, exit_code: int | None = None) -> None:
+        """The code of a run that has its outcome is gone, some time after that was decided."""
+        with self._lock:
+            self.ended = now
+            self.exit_code = exit_code if exit_code is not None else self.exit_code
 
     @property
     def view(self) -> RunView:
@@ -97,6 +127,7 @@ class Run:
                 message=self.message,
                 data=self.data,
                 exit_code=self.exit_code,
+                lock=self.lock,
                 actor=self.actor,
             )
 
@@ -108,7 +139,7 @@ class RunStore(Protocol):
         """Keep so many ended runs of a job; None: as many as of any."""
 
     def save(self, run: RunView) -> None:
-        """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
+        """Store a run, or its newer state; one that is over stays so, and the oldest ended ones beyond `keep` go."""
 
     def run(self, run_id: str) -> RunView:
         """The latest stored state of a run.
@@ -221,10 +252,10 @@ class MemoryRuns:
             self._prune(job)
 
     def save(self, run: RunView) -> None:
-        """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
+        """Store a run, or its newer state; one that is over stays so, and the oldest ended ones beyond `keep` go."""
         with self._lock:
             if kept := self._index.get(run.id):
-                kept.run = run
+                kept.run = kept.run if kept.run.over and not run.over else run
             else:
                 self._index.add(_Logged(run, RunLog(self._keep_lines)))
             if run.over:

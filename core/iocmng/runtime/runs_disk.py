@@ -92,12 +92,14 @@ class DiskRuns:
             self._drop(self._index.excess(job))
 
     def save(self, run: RunView) -> None:
-        """Store a run, or its newer state; once it is over, the oldest ended ones beyond `keep` go."""
+        """Store a run, or its newer state; one that is over stays so, and the oldest ended ones beyond `keep` go."""
         with self._lock:
             kept = self._index.get(run.id)
             if kept is None:
                 kept = _Kept(run, recent=RunLog(*self._bounds))
                 self._index.add(kept)
+            elif kept.run.over and not run.over:
+                return
             kept.run = run
             self._dirty[run.id] = kept
             if run.over:

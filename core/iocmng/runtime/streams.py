@@ -6,13 +6,22 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 from iocmng.runtime.ports import Undo
 
 MAX_UNFINISHED = 8192
 
+
+class Printed(Protocol):
+    """A run that keeps what its code prints."""
+
+    def printed(self, stream: str, text: str) -> None:
+        """The code has printed a line to `stdout` or `stderr`."""
+
+
 _bound: ContextVar[str | None] = ContextVar("iocmng_instance", default=None)
+_run: ContextVar[Printed | None] = ContextVar("iocmng_run", default=None)
 _on_release: list[Callable[[], None]] = []
 
 
@@ -21,17 +30,23 @@ def bound_instance() -> str | None:
     return _bound.get()
 
 
-def bind_thread(instance: str) -> Undo:
-    """Count what this thread (or asyncio task) prints and logs from now on to `instance`.
+def bound_run() -> Printed | None:
+    """The run whose code runs here, None where there is none or where it keeps nothing."""
+    return _run.get()
+
+
+def bind_thread(instance: str, run: Printed | None = None) -> Undo:
+    """Count what this thread (or asyncio task) prints and logs from now on to `instance`, and to its `run`.
 
     The returned call, made on the same thread, ends it and hands on a line that has no newline yet.
     """
-    token = _bound.set(instance)
+    token, run_token = _bound.set(instance), _run.set(run)
 
     def undo() -> None:
         for release in tuple(_on_release):
             release()
         _bound.reset(token)
+        _run.reset(run_token)
 
     return undo
 
@@ -98,7 +113,13 @@ def route_streams(sink: Callable[[str, str, str], None]) -> Undo:
 
 def _route(name: str, sink: Callable[[str, str, str], None]) -> Undo:
     stream = getattr(sys, name)
-    router = _Router(stream, lambda instance, line: sink(instance, name, line))
+
+    def printed(instance: str, line: str) -> None:
+        sink(instance, name, line)
+        if run := _run.get():
+            run.printed(name, line)
+
+    router = _Router(stream, printed)
     setattr(sys, name, cast(TextIO, router))
     _on_release.append(router.release)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iocmng.spec.record import RecordSpec
+from iocmng.spec.script import ScriptSpec
 from iocmng.spec.wiring import LatchDirection, LinkSpec, LogicSpec
 from iocmng.values import Value
 
@@ -75,12 +76,12 @@ class Supervision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSettings:
-    """How runs of a job are handled; `run_timeout` in seconds, None for no limit."""
+    """How runs of a job are handled; `run_timeout` in seconds, None for no limit; `keep_runs` None for the site's."""
 
     run_timeout: float | None = None
     on_busy: str = "refuse"
     lock: str | None = None
-    keep_runs: int = 50
+    keep_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +171,7 @@ class InstanceSpec:
     defaults: Mapping[str, RecordSpec] = field(default_factory=dict)
     supervision: Supervision = Supervision()
     job: JobSettings = JobSettings()
+    script: ScriptSpec | None = None
     logic: LogicSpec = field(default_factory=LogicSpec)
     enabled: bool = True
     class_name: str = ""

@@ -16,6 +16,7 @@ from iocmng.runtime.evaluation import MemoryLatches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
+from iocmng.runtime.jobyard import JobYard
 from iocmng.runtime.outputs import empty
 from iocmng.runtime.runs import MemoryRuns
 from iocmng.runtime.supervisor import Supervisor
@@ -278,7 +279,8 @@ class JobUnderTest(InstanceUnderTest):
         super().__init__(spec)
 
     def _make(self) -> JobInstance:
-        return JobInstance(self.bench.spec, self.bench.environment, MemoryRuns(), load=lambda: self._cls)
+        yard = JobYard(MemoryRuns())
+        return JobInstance(self.bench.spec, self.bench.environment, yard, load=lambda: self._cls)
 
     @property
     def job(self) -> JobInstance:

@@ -15,6 +15,7 @@ class RunView:
     """A run: `state` is QUEUED, RUNNING or the outcome, `progress` is 0 to 100 %.
 
     Times are seconds since 1970-01-01 UTC; a run that is QUEUED `started` to wait, and `message` says for what.
+    `lock` is the name of the lock that it holds while it runs, "" for none but its job's own.
     """
 
     id: str
@@ -27,6 +28,7 @@ class RunView:
     message: str = ""
     data: Any = None
     exit_code: int | None = None
+    lock: str = ""
     actor: Actor = field(default_factory=Actor)
 
     @property
