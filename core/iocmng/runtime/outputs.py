@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from iocmng.logic.decisions import OutputWrite
@@ -61,7 +61,7 @@ class Outputs:
         self._clock = clock
         self._lock = threading.Lock()
         self._ports: dict[str, tuple[PortSpec, Record]] = {
-            port.name: (port, records.record(port.record.name)) for port in spec.ports
+            port.name: (port, records.record(port.record.name)) for port in (*spec.ports, *_firsts(spec))
         }
         self._written: dict[str, _Written] = {}
         self._shown: dict[str, Value] = {
@@ -315,6 +315,14 @@ class Outputs:
                     value = empty(record.spec)
                 self._shown[name] = value
                 record.publish(value, Severity.INVALID, Status.COMM, reason, now)
+
+
+def _firsts(spec: InstanceSpec) -> Iterator[PortSpec]:
+    """The default PVs that name the first rule of a group: the logic writes them as it does outputs."""
+    for group in spec.logic.groups:
+        name = f"{group}_FIRST"
+        if name in spec.defaults:
+            yield PortSpec(name=name, direction=Direction.OUTPUT, record=spec.defaults[name])
 
 
 def empty(record: RecordSpec) -> Value:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from iocmng.runtime.ports import Record, RecordPort
-from iocmng.spec import InstanceSpec
+from iocmng.spec import Direction, InstanceSpec
 from iocmng.spec.convert import convert
 from iocmng.values import Severity, Status, Value
 
@@ -73,6 +73,12 @@ class Panel:
         if record is not None:
             self.show(name, ascii_text(text, record.spec.length))
 
+    def lines(self, name: str, lines: Iterable[str]) -> None:
+        """Show a text of several lines, cut to what its record holds."""
+        record = self._records.get(name)
+        if record is not None:
+            self.show(name, "\n".join(lines)[: record.spec.length])
+
     def say(self, text: str) -> None:
         """Show MESSAGE."""
         self.message = text
@@ -107,3 +113,14 @@ class Panel:
 
 def _nowhere(value: Value) -> None:
     """The instance has no such PV."""
+
+
+def linked_ports(spec: InstanceSpec, direction: Direction) -> list[str]:
+    """Names of linked inputs or outputs in declaration order."""
+    return [port.name for port in spec.ports if port.link is not None and port.direction is direction]
+
+
+def show_unconnected(panel: Panel, spec: InstanceSpec) -> None:
+    """Show that no link of an instance is connected."""
+    for name, direction in (("CONN_INP", Direction.INPUT), ("CONN_OUT", Direction.OUTPUT)):
+        panel.flags(name, [False] * len(linked_ports(spec, direction)))

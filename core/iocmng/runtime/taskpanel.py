@@ -9,10 +9,10 @@ from iocmng.errors import Refused
 from iocmng.lifecycle import State
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.declarativerun import DeclarativeRun
-from iocmng.runtime.panel import Panel
+from iocmng.runtime.panel import Panel, linked_ports, show_unconnected
 from iocmng.runtime.ports import Put
 from iocmng.runtime.taskrun import TaskRun
-from iocmng.spec import InstanceSpec
+from iocmng.spec import Direction, InstanceSpec
 from iocmng.wire import InstanceView
 
 
@@ -25,6 +25,9 @@ def show_first(panel: Panel, spec: InstanceSpec, counters: Counters, state: Stat
     for name in ("DEGRADED", "BUSY", "HEARTBEAT", "RESTART", "RUN", "CLEAR", "RESET"):
         panel.show(name, False)
     panel.error("", 0.0)
+    for name, direction in (("CONN_INP_NAMES", Direction.INPUT), ("CONN_OUT_NAMES", Direction.OUTPUT)):
+        panel.lines(name, linked_ports(spec, direction))
+    show_unconnected(panel, spec)
     show_counters(panel, counters)
     panel.show("STATUS", int(state))
     panel.say("not started")

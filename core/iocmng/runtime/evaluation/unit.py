@@ -16,6 +16,7 @@ from iocmng.runtime.evaluation.cycles import Cycles
 from iocmng.runtime.evaluation.intake import Heard, Intake
 from iocmng.runtime.evaluation.rate import RateLimit
 from iocmng.runtime.outputs import InstanceGone
+from iocmng.runtime.panel import show_unconnected
 from iocmng.spec import Direction, Mode
 from iocmng.values import Reading, Value
 from iocmng.wire import LinkView, RuleView
@@ -388,6 +389,7 @@ class Unit:
             return
         while self._waiting:
             self._waiting.popleft()()
+        show_unconnected(self._work.panel, self._work.spec)
         if self._inputs is not None:
             self._inputs.close()
             self._work.outputs.lose_inputs("not running")
