@@ -31,14 +31,25 @@ class DeclarativeRun(CodeRun):
         """Begin."""
         self.outputs.begin(self)
         self.cls = DeclarativeTask
+        if self.spec.linked:
+            # The first link of a host imports a client library, for half a second.
+            self._clock.spawn(self._open, f"links-{self.name}")
+        else:
+            self._open()
+
+    def _open(self) -> None:
         try:
-            self.unit = Unit(self.work, self, self, self.counters, alone=True)
-            self.unit.open()
+            unit = Unit(self.work, self, self, self.counters, alone=True)
+            unit.open()
         except Exception as error:  # noqa: BLE001 - one instance's fault must not end the supervision of the others
             self.broke(error)
             self._ended()
             return
-        self._owner.initialized(self)
+        self.unit = unit
+        if self.leaving:
+            unit.close(self._ended)
+        else:
+            self._owner.initialized(self)
 
     @property
     def progress(self) -> Progress:
