@@ -121,7 +121,7 @@ def site_page() -> str:
 def pvs_page() -> str:
     """The default PVs of tasks, jobs and the host."""
     from iocmng.spec import Mode, RecordSpec
-    from iocmng.spec.defaults import host_records, job_defaults, task_defaults
+    from iocmng.spec.defaults import Wiring, host_records, job_defaults, task_defaults
 
     def rows(records: Mapping[str, RecordSpec]) -> Iterable[Sequence[str]]:
         for name, record in records.items():
@@ -132,14 +132,17 @@ def pvs_page() -> str:
 
     headings = ("PV", "record", "unit", "writable", "meaning")
     triggered = task_defaults("T", Mode.TRIGGERED)
-    task = {**task_defaults("T", Mode.CONTINUOUS), "RUN": triggered["RUN"]}
+    wiring = Wiring(inputs=("IN",), outputs=("OUT",), groups=("<group>",))
+    task = {**task_defaults("T", Mode.CONTINUOUS, wiring), "RUN": triggered["RUN"]}
     return "".join(
         (
             NOTE,
             "# PVs\n\nBeside the ports that a config declares, every instance serves these. The full name is "
             "`<host prefix>:<instance prefix>:<PV>`, at most 60 characters. PVs that are not writable refuse "
             "puts over CA and PVA.\n\n",
-            "## Of a task\n\n`CYCLE_COUNT` of continuous tasks, `RUN` of triggered ones.\n\n",
+            "## Of a task\n\n`CYCLE_COUNT` of continuous and reactive tasks, `RUN` of triggered ones; `CONN_INP` and "
+            "`CONN_OUT` with their names only where something is linked, in declaration order; `<group>_FIRST` "
+            "of each first-out group of rules.\n\n",
             table(headings, rows(task)),
             "## Of a job\n\n",
             table(headings, rows(job_defaults("J"))),

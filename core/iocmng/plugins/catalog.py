@@ -14,6 +14,7 @@ from iocmng.plugins.draft import Draft, make_drafts
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.journal import Journal
 from iocmng.plugins.judging import judge
+from iocmng.plugins.loops import trigger_loops
 from iocmng.plugins.validate import check_files
 from iocmng.plugins.verdict import Prober, VerdictStore
 from iocmng.settings.settings import Settings
@@ -105,6 +106,8 @@ def _compare(drafts: Sequence[Draft], settings: Settings, journal: Journal | Non
     for name, finding in list(pv_clashes(running(), _host_pvs(settings))):
         by_name[name].findings.append(finding)
     for name, finding in list(dependency_faults(running(), list(by_name))):
+        by_name[name].findings.append(finding)
+    for name, finding in list(trigger_loops(running())):
         by_name[name].findings.append(finding)
 
 

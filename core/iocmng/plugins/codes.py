@@ -116,6 +116,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "polled-actuator": Code(
             "actuators wait for an input that is only read now and then", "monitor it, or poll it faster"
         ),
+        "trigger-loop": Code(
+            "instances trigger each other in a circle", "let one of the links poll, unless the values settle"
+        ),
         "unset-variable": Code("${VAR} is not set and has no default", "set it, or write ${VAR:-default}"),
         # names and instances
         "name": Code("a name has characters that are not allowed", "letters, digits, - and _; rename it"),
