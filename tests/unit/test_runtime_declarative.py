@@ -133,7 +133,10 @@ class TestContinuous:
     def test_dead_polled_links_do_not_stretch_a_cycle(self) -> None:
         config = interlock("continuous")
         for number in range(8):
-            config["arguments"]["inputs"][f"dead{number}"] = {"link": f"ca://DEAD:{number}", "link_mode": "poll"}
+            config["arguments"]["inputs"][f"dead{number}"] = {
+                "link": f"ca://DEAD:{number}",
+                "link_mode": "poll",
+            }
         config["arguments"]["inputs"]["live"] = {"link": "ca://LIVE", "link_mode": "poll"}
         with run_task(None, config, inputs={"p": 3.0, "live": 1.0}) as task:
             before = task.get("CYCLE_COUNT")

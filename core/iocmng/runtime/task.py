@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
@@ -397,7 +398,10 @@ class TaskInstance(Instance):
 
     def link_view(self, port: str) -> LinkView | None:
         """The link of a port, None without one."""
-        return link_view(self.spec, self.unit, port)
+        view = link_view(self.spec, self.unit, port)
+        if view is None or not isinstance(self.run, TaskRun):
+            return view
+        return replace(view, dropped=view.dropped + self.run.changes.dropped[port])
 
     def rule_views(self) -> tuple[RuleView, ...]:
         """What each rule decides now, and why; nothing while the task does not run."""

@@ -60,7 +60,7 @@ class TaskRun(CodeRun):
         self._health = ""
         self._author: TaskBase | None = None
         self.unit: Unit | None = None
-        self._changes = Changes(self._wakeup.set)
+        self.changes = Changes(self._wakeup.set)
         self._hears = False
 
     def start(self) -> None:
@@ -184,7 +184,7 @@ class TaskRun(CodeRun):
         self._hears = type(author).on_input_changed is not TaskBase.on_input_changed
         alone = self.spec.mode is Mode.REACTIVE and not self._hears
         self.unit = Unit(self.work, self, self, self.counters, alone=alone)
-        self.unit.open(self._changes.put if self._hears else None)
+        self.unit.open(self.changes.put if self._hears else None)
 
     def _fail(self, error: BaseException) -> None:
         if self.leaving and isinstance(error, asyncio.CancelledError):
@@ -308,7 +308,7 @@ class TaskRun(CodeRun):
 
     def _hear(self) -> bool:
         """Tell the code of one change of a trigger input, when there is one."""
-        change = self._changes.take()
+        change = self.changes.take()
         author = self._author
         if change is None or author is None:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Changes:
         depth: How many may wait in order.
 
     Attributes:
-        dropped: How many were superseded because the code is slow.
+        dropped: How many of each input were superseded because the code is slow.
     """
 
     def __init__(self, wake: Callable[[], None], depth: int = DEPTH) -> None:
@@ -38,7 +38,7 @@ class Changes:
         self._depth = depth
         self._lock = threading.Lock()
         self._waiting: deque[Change] = deque()
-        self.dropped = 0
+        self.dropped: Counter[str] = Counter()
 
     def put(self, port: str, value: Value, old: Value | None) -> None:
         """Let a change wait for its turn; never blocks."""
@@ -56,7 +56,7 @@ class Changes:
     def _keep_latest(self) -> None:
         latest: dict[str, Change] = {}
         for change in self._waiting:
-            earlier = latest.pop(change.port, change)
-            latest[change.port] = Change(change.port, change.value, earlier.old)
-        self.dropped += len(self._waiting) - len(latest)
+            earlier = latest.pop(change.port, None)
+            self.dropped[change.port] += earlier is not None
+            latest[change.port] = Change(change.port, change.value, (earlier or change).old)
         self._waiting = deque(latest.values())
