@@ -46,7 +46,6 @@ def _check_later(config: PluginConfig, report: Report) -> None:
         if what:
             report.error("not-supported-yet", f"{'.'.join(path)}: {LATER}", *path, hint="remove it", key=True)
 
-    later(config.script, "script")
     later(config.handshake, "handshake")
     later(config.memory_limit, "memory_limit")
     later(config.isolation != "thread", "isolation")

@@ -162,30 +162,49 @@ class JobKeys(Strict):
 
 
 class ScriptArgument(Strict):
-    """One argument of a script."""
+    """One argument of a script: `--name value`, a flag when it is a bool."""
 
-    name: Text
-    type: Literal["str", "int", "float", "bool", "str_list", "int_list", "float_list"] = "str"
-    default: Any = None
-    description: str = ""
-    positional: Flag = False
-    required: Flag = False
+    name: Text = Field(description="Name of the option; an input of the same name gives its value.")
+    type: Literal["str", "int", "float", "bool", "str_list", "int_list", "float_list"] = Field(
+        default="str", description="Type of the value, or of the elements of a list."
+    )
+    default: Any = Field(default=None, description="Value where the request gives none.")
+    description: str = Field(default="", description="Shown where the job is started.")
+    positional: Flag = Field(default=False, description="The bare value, after all options.")
+    required: Flag = Field(default=False, description="A request without it is refused.")
 
 
 class Script(Strict):
     """A script job."""
 
-    path: Text | None = Field(default=None, description="In the package, or absolute under an allowed root.")
-    path_parameter: Flag = Field(default=False, description="The request names the script.")
-    interpreter: Text = "python"
-    argv: Names = Field(default=())
-    cwd: Text | None = None
-    extra_args: Flag = False
-    args: Annotated[tuple[ScriptArgument, ...], Field(strict=False), OrEmptyList] = ()
-    env: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
-    log: Flag | str = True
-    stop_grace: Seconds = 5.0
-    status_udp: int | None = Field(default=None, ge=1, le=65535)
+    path: Text | None = Field(
+        default=None, description="In the plugin's folder, or absolute under one of scripts.roots."
+    )
+    path_parameter: Flag = Field(
+        default=False, description="The request names the script as `path`, under one of scripts.roots."
+    )
+    interpreter: Text = Field(
+        default="python", description="What runs it; `python` is the one that runs the host, unbuffered."
+    )
+    argv: Names = Field(
+        default=(), description="Words in place of the interpreter; `{path}` stands for the script."
+    )
+    cwd: Text | None = Field(default=None, description="Where it runs; default: a directory of the run.")
+    extra_args: Flag = Field(default=False, description="The request may add `args`, handed on untouched.")
+    args: Annotated[tuple[ScriptArgument, ...], Field(strict=False), OrEmptyList] = Field(
+        default=(), description="Arguments, checked before the run starts."
+    )
+    env: Annotated[dict[str, str], OrEmptyMapping] = Field(
+        default_factory=dict, description="Variables besides the host's own, which come without secrets."
+    )
+    log: Flag | str = Field(
+        default=True,
+        description="true: log of the run and of the job; a path: log of the run and that file; false: only the run's.",
+    )
+    stop_grace: Seconds = Field(default=5.0, description="Seconds between TERM and KILL.")
+    status_udp: int | None = Field(
+        default=None, ge=1, le=65535, description="Port on 127.0.0.1 that takes a publisher's datagrams."
+    )
 
 
 class Handshake(Strict):

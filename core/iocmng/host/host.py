@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from iocmng.base import ScriptJob
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents
@@ -187,6 +188,8 @@ class Host:
         instance: Instance
 
         def load() -> type:
+            if spec.script is not None and ":" not in spec.plugin.target:
+                return ScriptJob
             return self.plan.load(spec.plugin, spec.name)
 
         if spec.kind is Kind.JOB and candidate.valid:

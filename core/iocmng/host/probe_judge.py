@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from iocmng.base import DeclarativeTask
+from iocmng.base import DeclarativeTask, ScriptJob
 from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
 from iocmng.ioc.check import check_records
 from iocmng.logic.functions import get_registry
 from iocmng.plugins.candidate import has_error
-from iocmng.plugins.classcheck import check_class, check_mode, check_ports, kind_of
+from iocmng.plugins.classcheck import check_class, check_mode, check_ports, check_script, kind_of
 from iocmng.plugins.load import LoadFailed, load_class, load_object, prepare
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.runtime.parameters import RESERVED, model_of
@@ -34,15 +34,17 @@ def judge(question: Question, say: Say) -> Verdict:
         if question.hooks:
             load_object(question.plugin)
             return Verdict()
-        cls = load_class(question.plugin)
+        loaded = _config(question)
+        script = bool(loaded.config and loaded.config.script)
+        cls = load_class(question.plugin, script=script)
     except LoadFailed as failure:
         return Verdict(findings=(failure.finding,))
     say("class")
     findings = list(check_class(cls))
     kind = kind_of(cls)
-    loaded = _config(question)
     if kind is None or loaded.config is None:
         return Verdict(findings=tuple(findings), kind=kind, class_name=cls.__name__)
+    findings += check_script(cls, script=script)
     sets = {key: tuple(_check_set(cls, loaded, given)) for key, given in question.parameters.items()}
     say("records")
     if not has_error(findings):
@@ -51,7 +53,7 @@ def judge(question: Question, say: Say) -> Verdict:
     return Verdict(
         findings=tuple(findings),
         kind=kind,
-        class_name="" if cls is DeclarativeTask else cls.__name__,
+        class_name="" if cls in (DeclarativeTask, ScriptJob) else cls.__name__,
         schema=_schema(cls),
         parameters=sets,
         functions=tuple(sorted(get_registry().keys() - functions)),

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from iocmng.base import DeclarativeTask, JobBase, TaskBase
+from iocmng.base import DeclarativeTask, JobBase, ScriptJob, TaskBase
 from iocmng.names import did_you_mean
 from iocmng.spec import Kind, Mode
 from iocmng.wire import Finding, Level, Where
@@ -139,6 +139,19 @@ def check_mode(cls: type, mode: Mode, *, rules: bool = False) -> Iterator[Findin
     elif mode is Mode.TRIGGERED and not executes and cls.triggered is TaskBase.triggered:
         text = f"triggered task {name} has neither triggered() nor execute()"
         yield _error("method-missing", text, cls, hint="write 'def triggered(self):'")
+
+
+def check_script(cls: type, *, script: bool) -> Iterator[Finding]:
+    """Yield what is wrong between a job's class and whether its config has a script."""
+    if kind_of(cls) is not Kind.JOB or issubclass(cls, ScriptJob) == script:
+        return
+    name = cls.__name__
+    if script:
+        text = f"the config has script:, and {name} is no ScriptJob: nothing would run it"
+        yield _error("script", text, cls, hint=f"write 'class {name}(ScriptJob):', or remove script:")
+    else:
+        text = f"{name} is a ScriptJob, and the config has no script:"
+        yield _error("script", text, cls, hint="add script: {path: scripts/NAME.py} to config.yaml")
 
 
 def check_ports(cls: type, ports: Collection[str], defaults: Collection[str]) -> Iterator[Finding]:

@@ -54,6 +54,10 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "macro": Code("a text holds $( or ${, which EPICS takes for a macro", "write it differently"),
         "epics": Code("EPICS refuses a record", "correct the field that the message names, or remove it"),
         "deprecated": Code("an old spelling, still understood", "write the new one"),
+        "script": Code(
+            "the script of a job is described wrongly, or class and config disagree about it",
+            "the message says which key; docs/jobs.md shows them all",
+        ),
         "gone": Code(
             "a key of iocmng 2 that has no meaning any more",
             "remove it; the moving guide says what replaces it",

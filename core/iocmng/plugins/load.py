@@ -13,7 +13,7 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
-from iocmng.base import DeclarativeTask
+from iocmng.base import DeclarativeTask, ScriptJob
 from iocmng.errors import IocmngError, Refused
 from iocmng.names import did_you_mean
 from iocmng.plugins.isolation import PACKAGE, finder
@@ -78,14 +78,14 @@ def prepare(roots: Sequence[str], target: str, *, first: bool = False) -> None:
     invalidate_caches()
 
 
-def load_class(plugin: PluginRef) -> type:
-    """Import the class of a plugin; DeclarativeTask for one without a class.
+def load_class(plugin: PluginRef, *, script: bool = False) -> type:
+    """Import the class of a plugin; DeclarativeTask for one without a class, ScriptJob where its config has a script.
 
     Raises:
         LoadFailed: The import raised, asked to exit, or there is no such class.
     """
     if ":" not in plugin.target:
-        return DeclarativeTask
+        return ScriptJob if script else DeclarativeTask
     thing = load_object(plugin)
     if not isinstance(thing, type):
         raise LoadFailed(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from iocmng import names
@@ -117,6 +119,7 @@ def describe(
         defaults=defaults,
         supervision=supervision_of(config, site) if _supervised(site) else plan.supervision,
         job=plan.job,
+        script=replace(plan.script, root=str(Path(plugin.author_config).parent)) if plan.script else None,
         logic=plan.logic,
         enabled=site.enabled if site else True,
         class_name=class_name,
@@ -240,6 +243,8 @@ def _kind_findings(
     if kind is Kind.JOB and config.supervision.model_fields_set - _JOB_SUPERVISION:
         message = "supervision is for tasks: a job is never run again by itself"
         note(Level.WARNING, "does-not-apply", message, "supervision")
+    if kind is Kind.TASK and config.script is not None:
+        note(Level.ERROR, "does-not-apply", "script: is for script jobs, this is a task", "script")
     if kind is Kind.TASK and config.job.model_fields_set:
         note(Level.WARNING, "does-not-apply", "job: is for jobs, this is a task", "job")
     return found

@@ -24,6 +24,8 @@ from iocmng.spec.instance import (
 from iocmng.spec.logic import logic_spec
 from iocmng.spec.ports import PortProblem, PortTemplate, port_template
 from iocmng.spec.problem import Problem
+from iocmng.spec.script import ScriptSpec
+from iocmng.spec.script_plan import script_spec
 from iocmng.spec.wiring import LogicSpec
 from iocmng.wire import Level
 
@@ -45,6 +47,7 @@ class Plan:
         merged: The same with their origin.
         supervision: How instances are supervised, unless the site says otherwise.
         job: How runs are handled.
+        script: What a script job runs.
     """
 
     ports: tuple[PortTemplate, ...]
@@ -55,6 +58,7 @@ class Plan:
     merged: Mapping[str, ParameterValue]
     supervision: Supervision
     job: JobSettings
+    script: ScriptSpec | None
 
 
 def plan_of(config: PluginConfig) -> Plan:
@@ -87,6 +91,7 @@ def _make_plan(config: PluginConfig) -> Plan:
                 problems.append(
                     Problem(Level.ERROR, "value", f"{name}.{problem.message}", path, problem.hint)
                 )
+    script, script_problems = script_spec(config)
     logic, more = logic_spec(config, {port.name: port for port in ports})
     given = config.parameters.given
     return Plan(
@@ -97,11 +102,12 @@ def _make_plan(config: PluginConfig) -> Plan:
             outputs=tuple(_linked(ports, Direction.OUTPUT)),
             groups=logic.groups,
         ),
-        (*problems, *more),
+        (*problems, *more, *script_problems),
         given,
         layers.merge((layers.CONFIG, given)),
         supervision_of(config, None),
         _job(config.job),
+        script,
     )
 
 
