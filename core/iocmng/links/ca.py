@@ -14,6 +14,7 @@ from iocmng.links.ca_values import encoded, reading
 from iocmng.links.client import Question, ThreadedClient, lost
 from iocmng.links.feeds import Fanout
 from iocmng.links.outbox import Write
+from iocmng.links.thread_state import keep_thread_state
 from iocmng.names import Provider
 from iocmng.values import Reading
 
@@ -194,6 +195,7 @@ class CaClient(ThreadedClient):
         channel.subscription = channel.subscribed_as = None
 
     def _event(self, event: Any) -> None:
+        keep_thread_state()
         channel: _Channel = event.usr
         fanout = channel.fanout
         if fanout is None:
@@ -228,6 +230,7 @@ class CaClient(ThreadedClient):
             question.settle(self._error(channel, status))
 
     def _got(self, event: Any) -> None:
+        keep_thread_state()
         call: _Call = event.usr
         question: Question = call.subject
         if event.status == NORMAL:

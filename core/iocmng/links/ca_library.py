@@ -20,19 +20,13 @@ STRING: int = dbr.STRING
 ENUM: int = dbr.ENUM
 STATES: int = dbr.CTRL_ENUM
 CHAR: int = dbr.CHAR
+SHORT: int = dbr.SHORT
+FLOAT: int = dbr.FLOAT
 LONG: int = dbr.LONG
 DOUBLE: int = dbr.DOUBLE
 
-NUMPY_TYPES: dict[int, Any] = dbr.NP_Map
-
 Connection = dbr.connection_args
 Event = dbr.event_handler_args
-
-
-def struct_and_elements(event: Any) -> tuple[Any, Any]:
-    """Return the head (status, severity, stamp) and the elements of an event of a TIME type."""
-    head, elements = dbr.cast_args(event)
-    return head, elements
 
 
 def state_names(event: Any) -> tuple[str, ...]:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from ctypes import string_at
+from struct import Struct
 from typing import Any
 
 import numpy as np
 
 from iocmng.errors import LinkValueError
-from iocmng.links.ca_library import CHAR, DOUBLE, LONG, NUMPY_TYPES, STRING, TIME, struct_and_elements
+from iocmng.links.ca_library import CHAR, DOUBLE, ENUM, FLOAT, LONG, SHORT, STRING, TIME
 from iocmng.values import Array, Reading, Severity, Status, Value
 
 _EPICS_EPOCH = 631_152_000
 _TEXT_SIZE = 40
 _LONG_RANGE = range(-(2**31), 2**31)
+
+
+_HEAD = "=hhII"
+_FORMS = {
+    # A TIME type is status, severity, seconds and nanoseconds, some padding, and the elements.
+    STRING: (Struct(f"{_HEAD}{_TEXT_SIZE}s"), None),
+    SHORT: (Struct(f"{_HEAD}2xh"), np.dtype(np.int16)),
+    FLOAT: (Struct(f"{_HEAD}f"), np.dtype(np.float32)),
+    ENUM: (Struct(f"{_HEAD}2xH"), np.dtype(np.uint16)),
+    CHAR: (Struct(f"{_HEAD}3xB"), np.dtype(np.uint8)),
+    LONG: (Struct(f"{_HEAD}i"), np.dtype(np.int32)),
+    DOUBLE: (Struct(f"{_HEAD}4xd"), np.dtype(np.float64)),
+}
+_SEVERITIES = tuple(Severity)
+_STATUSES = tuple(Status)
 
 
 def reading(event: Any, *, array: bool, text: bool, labels: Sequence[str] = ()) -> Reading:
@@ -26,28 +43,36 @@ def reading(event: Any, *, array: bool, text: bool, labels: Sequence[str] = ()) 
         text: Whether an array of characters is a text.
         labels: State names of an enum.
     """
-    head, data = struct_and_elements(event)
-    value = _value(data, event.type - TIME, event.count, array, text)
+    kind = event.type - TIME
+    form, element = _FORMS[kind]
+    status, severity, seconds, nanoseconds, first = form.unpack(string_at(event.raw_dbr, form.size))
+    value: Value = first
+    label = ""
+    if array or element is None:
+        value = _elements(event, kind, array, text)
+    elif labels and first < len(labels):
+        label = labels[first]
     return Reading(
         value,
-        Severity(min(head.severity, Severity.INVALID)),
-        Status(head.status) if head.status <= Status.WRITE_ACCESS else Status.SOFT,
-        _EPICS_EPOCH + head.stamp.secs + head.stamp.nsec * 1e-9,
-        label=labels[value] if labels and isinstance(value, int) and value < len(labels) else "",
+        _SEVERITIES[severity] if severity < len(_SEVERITIES) else Severity.INVALID,
+        _STATUSES[status] if status < len(_STATUSES) else Status.SOFT,
+        _EPICS_EPOCH + seconds + nanoseconds * 1e-9,
+        label=label,
     )
 
 
-def _value(data: Any, kind: int, count: int, array: bool, text: bool) -> Value:
-    if kind == STRING:
-        texts = [bytes(data[index].value).decode(errors="replace") for index in range(count)]
+def _elements(event: Any, kind: int, array: bool, text: bool) -> Value:
+    form, element = _FORMS[kind]
+    width = element.itemsize if element is not None else _TEXT_SIZE
+    data = string_at(event.raw_dbr + form.size - width, event.count * width)
+    if element is None:
+        rows = (data[at : at + width] for at in range(0, len(data), width))
+        texts = [row.split(b"\0", 1)[0].decode(errors="replace") for row in rows]
         return _frozen(np.array(texts, dtype=str)) if array else texts[0]
     if kind == CHAR and text:
-        return bytes(data[:count]).split(b"\0", 1)[0].decode(errors="replace")
-    if array:
-        return _frozen(
-            np.frombuffer(data, dtype=NUMPY_TYPES[kind], count=count).copy() if count else np.empty(0)
-        )
-    return data[0]  # type: ignore[no-any-return]
+        return data.split(b"\0", 1)[0].decode(errors="replace")
+    # Arrays over bytes are read-only.
+    return np.frombuffer(data, dtype=element)
 
 
 def _frozen(array: Array) -> Array:

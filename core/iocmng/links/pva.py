@@ -13,6 +13,7 @@ from iocmng.links.client import Question, ThreadedClient, lost
 from iocmng.links.feeds import Fanout
 from iocmng.links.outbox import Write
 from iocmng.links.pva_values import fill, reading
+from iocmng.links.thread_state import keep_thread_state
 from iocmng.names import Provider
 
 _FIELDS = "field(value,alarm,timeStamp)"
@@ -34,6 +35,10 @@ class _Monitor:
 
     def begin(self, subscription: Any) -> None:
         self.subscription = subscription
+        self.take()
+
+    def told(self) -> None:
+        keep_thread_state()
         self.take()
 
     def take(self) -> None:
@@ -75,7 +80,7 @@ class PvaClient(ThreadedClient):
 
     def _subscribe(self, pv: str, fanout: Fanout) -> None:
         monitor = self._monitors[pv] = _Monitor(pv, fanout)
-        monitor.begin(self._context.monitor(pv, monitor.take, request=self._burst))
+        monitor.begin(self._context.monitor(pv, monitor.told, request=self._burst))
 
     def _unsubscribe(self, pv: str) -> None:
         self._monitors.pop(pv).subscription.close()
@@ -86,6 +91,7 @@ class PvaClient(ThreadedClient):
 
     def _ask(self, question: Question) -> None:
         def answered(outcome: Any) -> None:
+            keep_thread_state()
             if not isinstance(outcome, Cancelled):
                 question.settle(
                     self._error(question.pv, outcome) if isinstance(outcome, Exception) else reading(outcome)

@@ -16,41 +16,46 @@ _CLIENT = 7
 
 def reading(update: Any) -> Reading:
     """Return what a p4p value with the fields `value`, `alarm` and `timeStamp` carries."""
-    value = _value(update)
-    alarm, stamp = update.get("alarm"), update.get("timeStamp")
-    severity = Severity(min(alarm.severity, Severity.INVALID)) if alarm is not None else Severity.NO_ALARM
-    status = _status(alarm.status, alarm.message, severity) if alarm is not None else Status.NO_ALARM
-    message = alarm.message if alarm is not None else ""
+    value, label = _value(update)
+    severity, status, message = _quality(update)
     if value is None:
-        severity, status, message = (
-            Severity.INVALID,
-            Status.LINK,
-            f"{update.getID()} has no value a link can carry",
-        )
-    seconds = stamp.secondsPastEpoch + stamp.nanoseconds * 1e-9 if stamp is not None else 0.0
-    return Reading(value, severity, status, seconds, message=message, label=_label(update, value))
+        severity, status = Severity.INVALID, Status.LINK
+        message = f"{update.getID()} has no value a link can carry"
+    try:
+        seconds = update["timeStamp.secondsPastEpoch"] + update["timeStamp.nanoseconds"] * 1e-9
+    except KeyError:
+        seconds = 0.0
+    return Reading(value, severity, status, seconds, message=message, label=label)
 
 
-def _value(update: Any) -> Value | None:
-    value = update.get("value")
+def _value(update: Any) -> tuple[Value | None, str]:
+    # A field by its path costs a fifth of an attribute.
+    try:
+        value = update["value"]
+    except KeyError:
+        return None, ""
     if isinstance(value, (float, int, bool, str)):
-        return value
+        return value, ""
     if isinstance(value, np.ndarray):
-        return _frozen(value)
+        return _frozen(value), ""
     if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-        return _frozen(np.array(value, dtype=str))
+        return _frozen(np.array(value, dtype=str)), ""
     if _is_enum(value):
-        index: int = value.index
-        return index
-    return None
+        index, choices = value["index"], value["choices"]
+        return index, str(choices[index]) if 0 <= index < len(choices) else ""
+    return None, ""
 
 
-def _label(update: Any, value: Value | None) -> str:
-    if type(value) is not int:
-        return ""
-    field = update.get("value")
-    choices = field.choices if _is_enum(field) else ()
-    return str(choices[value]) if 0 <= value < len(choices) else ""
+def _quality(update: Any) -> tuple[Severity, Status, str]:
+    try:
+        severity, status = update["alarm.severity"], update["alarm.status"]
+    except KeyError:
+        return Severity.NO_ALARM, Status.NO_ALARM, ""
+    if not severity and not status:
+        return Severity.NO_ALARM, Status.NO_ALARM, ""
+    message = update["alarm.message"]
+    known = Severity(min(severity, Severity.INVALID))
+    return known, _status(status, message, known), message
 
 
 def _is_enum(value: Any) -> bool:
