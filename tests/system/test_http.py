@@ -22,7 +22,7 @@ from hosts import RunningHost, own_world, running, without_example
 
 from iocmng.client import Client
 from iocmng.client.stream import Message, messages
-from iocmng.errors import BadInput, IocmngError, NotFound, Refused
+from iocmng.errors import BadInput, IocmngError, LinkRefused, LinkTimeout, NotFound, Refused
 from iocmng.lifecycle import JobState
 from iocmng.wire import EventKind
 
@@ -104,6 +104,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / f"{name}.py").write_text(code)
         (folder / name / "config.yaml").write_text(config)
     entries = [{"name": name, "local_path": str(folder / name)} for name in PLUGINS]
+    flag = {"name": "GUNFLG01", "devgroup": "mot", "devtype": "asyn", "iocprefix": "FLAG"}
+    (folder / "beamline.yaml").write_text(json.dumps({"epicsConfiguration": {"iocs": [flag]}}))
     (folder / "plugins.yaml").write_text(json.dumps({"plugins": entries}))
     return folder
 
@@ -111,7 +113,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def host(home: Path) -> Iterator[RunningHost]:
     argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", PREFIX]
-    env = {"IOCMNG_PLUGINS_CONFIG": str(home / "plugins.yaml")}
+    env = {
+        "IOCMNG_PLUGINS_CONFIG": str(home / "plugins.yaml"),
+        "IOCMNG_BEAMLINE_CONFIG": str(home / "beamline.yaml"),
+    }
     with running(
         Environment(Path(sys.prefix)), home, argv=argv, env={**env, **without_example(home)}
     ) as started:
@@ -232,6 +237,30 @@ def test_own_pvs_are_written_as_a_client_would(client: Client) -> None:
     assert {f"{PREFIX}:COUNTER:{port}" for port in ("LIMIT", "N", "RATIO", "STATUS", "MESSAGE")} <= names
     monitored = client.monitor_pvs(["counter:N"], period=0.05)
     assert next(monitored).value != next(monitored).value
+
+
+def test_pvs_are_reached_wherever_they_are(client: Client, anonymous: httpx.Client) -> None:
+    limit = f"{PREFIX}:COUNTER:LIMIT"
+    client.pvs.put(f"ca://{limit}", 21)
+    assert (client.pvs.get(limit).value, client.pvs.get(limit).local) == (21.0, True)
+    # Fields go over the network, as the PVs of others do.
+    assert [client.pvs.get(f"{scheme}://{limit}.EGU").value for scheme in ("ca", "pva")] == ["mA", "mA"]
+    for scheme in ("ca", "pva"):
+        with pytest.raises(LinkRefused):
+            client.pvs.put(f"{scheme}://{limit}.EGU", "A")
+    with pytest.raises(LinkTimeout, match=r"within 0\.3 s"):
+        client.pvs.get("ca://NOBODY:HAS:THIS", timeout=0.3)
+    with pytest.raises(NotFound, match="COUNTER:LIMITS"):
+        client.pvs.get(f"{limit}S")
+    monitored = client.pvs.monitor([f"pva://{limit}.EGU", f"{PREFIX}:COUNTER:N"], period=0.02)
+    seen = {reading.value for reading in (next(monitored) for _ in range(20)) if reading.connected}
+    assert "mA" in seen
+    assert len(seen) > 2
+    body = {"pv_name": f"{PREFIX}:COUNTER:N", "name": "mine"}
+    assert anonymous.post("/api/v1/pvs/monitor", json=body).json()["key"] == "mine"
+    eventually(lambda: anonymous.get("/api/v1/pvs/monitor/mine").json()["updates"] > 2)
+    assert anonymous.delete("/api/v1/pvs/monitor/mine").status_code == 200
+    assert anonymous.get("/api/v1/devices").json()["available"] == ["GUNFLG01"]
 
 
 def test_parameters_are_kept_with_their_origin(client: Client) -> None:
