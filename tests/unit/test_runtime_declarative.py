@@ -246,6 +246,7 @@ class TestLatches:
         with run_task(None, self.config(), inputs={"p": 6.0}) as task:
             task.put("CLEAR", 1)
             assert (task.get("trip"), task.get("CLEAR")) == (True, False)
+            assert task.message == "trip kept: high holds"
             task.put("p", 3.0)
             assert task.get("trip") is True
             assert task.task.latched == {"trip": True}

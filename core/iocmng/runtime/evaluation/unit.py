@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from iocmng.logic import Samples
-from iocmng.logic.decisions import Snapshot, Step
+from iocmng.logic.decisions import LogicEventKind, Snapshot, Step
 from iocmng.logic.engine import Program
 from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.evaluation.carryout import CarryOut
@@ -344,6 +344,9 @@ class Unit:
         self._work.latches.settle(self._work.spec.name)
         step: Step = self._program.clear(self._state, self._snapshot(), now)
         self._carry.do(step, everything=False)
+        kept = [event for event in step.events if event.kind is LogicEventKind.KEPT]
+        if kept:
+            self._work.panel.say("; ".join(f"{event.subject} kept: {event.text}" for event in kept))
         self._deadline = step.deadline
         self._asked = True
 
