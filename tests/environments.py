@@ -91,6 +91,7 @@ def checkout(target: Path) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
+        timeout=DEADLINE,
     )
     assert listed.returncode == 0, listed.stderr
     for name in filter(None, listed.stdout.split("\0")):

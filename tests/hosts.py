@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import queue
-import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from children import Lines
 from environments import Environment, outside
 
 START = 60.0
@@ -118,7 +116,7 @@ class RunningHost:
     process: subprocess.Popen[str]
     environment: Environment
     env: dict[str, str]
-    lines: list[str] = field(default_factory=list)
+    lines: Lines
 
     @property
     def url(self) -> str:
@@ -126,7 +124,7 @@ class RunningHost:
 
     @property
     def output(self) -> str:
-        return "".join(self.lines)
+        return str(self.lines)
 
     def iocmng(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line against this host."""
@@ -192,21 +190,9 @@ def running(
         text=True,
         start_new_session=True,
     )
-    host = RunningHost(process, environment, world)
-    said: queue.Queue[str | None] = queue.Queue()
-    stream = process.stdout
-    assert stream is not None
-
-    def listen() -> None:
-        for line in stream:
-            host.lines.append(line)
-            said.put(line)
-        said.put(None)
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
+    host = RunningHost(process, environment, world, Lines(process.stdout))
     try:
-        _until_it_serves(host, said, start)
+        _until_it_serves(host, start)
         yield host
     finally:
         if process.poll() is None:
@@ -216,17 +202,10 @@ def running(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP)
-        listener.join(STOP)
-        stream.close()
+        host.lines.close()
 
 
-def _until_it_serves(host: RunningHost, said: queue.Queue[str | None], start: float) -> None:
+def _until_it_serves(host: RunningHost, start: float) -> None:
     end = time.monotonic() + start
-    while True:
-        try:
-            line = said.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
-            raise AssertionError(f"no URL after {start:.0f} s; the host said:\n{host.output}") from None
-        assert line is not None, f"the host ended with code {host.process.wait(STOP)}:\n{host.output}"
-        if re.search(re.escape(host.url), line):
-            return
+    while host.url not in (line := host.lines.next(end - time.monotonic(), "the host's URL")):
+        assert line, f"the host ended with code {host.process.wait(STOP)}:\n{host.output}"

@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from children import Lines
 from environments import outside
 from hosts import free_ports
 
@@ -59,20 +59,14 @@ class OtherIoc:
             stdout=subprocess.PIPE,
             text=True,
         )
-        stream = self._process.stdout
-        assert stream is not None
-        while "ready" not in (line := stream.readline()):
-            assert line, "the other IOC ended"
+        self._lines = Lines(self._process.stdout, self._heard)
+        self._lines.until("ready", 60.0)
 
-        def listen() -> None:
-            for line in stream:
-                if line.startswith("{"):
-                    change = json.loads(line)
-                    value = change["value"]
-                    self.changes[change["name"]].append(value)
-
-        self._listener = threading.Thread(target=listen, daemon=True)
-        self._listener.start()
+    def _heard(self, line: str) -> None:
+        if line.startswith("{"):
+            change = json.loads(line)
+            value = change["value"]
+            self.changes[change["name"]].append(value)
 
     def set(self, name: str, value: Any, severity: int = 0) -> None:
         """Change a record from inside, with or without an alarm."""
@@ -105,10 +99,9 @@ class OtherIoc:
         """Kill it, with nobody told."""
         self._process.kill()
         self._process.wait(DEADLINE)
-        self._listener.join(DEADLINE)
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._lines.close()
 
     def __enter__(self) -> Self:
         return self

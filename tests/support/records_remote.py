@@ -41,7 +41,7 @@ class Remote:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait()
+            self.process.wait(PATIENCE)
 
 
 def serve(descriptor: int, methods: Callable[[str], Callable[..., Any]]) -> None:

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from children import Lines, ending
 from environments import outside
 from support.serving import SECRETS, Served, serving
 
@@ -60,8 +62,8 @@ class Shell:
         return subprocess.Popen(command, env=environ, **{**pipes, **options})
 
     def __call__(self, *arguments: str, **options: Any) -> Done:
-        process = self.popen(*arguments, **options)
-        out, err = process.communicate(timeout=DEADLINE)
+        with ending(self.popen(*arguments, **options)) as process:
+            out, err = process.communicate(timeout=DEADLINE)
         return Done(process.returncode, out, err)
 
     def on_terminal(self, *arguments: str, answer: str = "", columns: int = 100) -> Done:
@@ -70,13 +72,14 @@ class Shell:
         env = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
         process = self.popen(*arguments, stdin=follower, stdout=follower, stderr=follower, env=env)
         os.close(follower)
-        if answer:
-            os.write(leader, answer.encode())
-        try:
-            shown = read_all(leader, process)
-        finally:
-            os.close(leader)
-        return Done(process.wait(DEADLINE), shown, "")
+        with ending(process):
+            if answer:
+                os.write(leader, answer.encode())
+            try:
+                shown = read_all(leader, process)
+            finally:
+                os.close(leader)
+            return Done(process.wait(DEADLINE), shown, "")
 
 
 def read_all(leader: int, process: subprocess.Popen[str]) -> str:
@@ -120,8 +123,15 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def interrupted(process: subprocess.Popen[str]) -> None:
-    """Ctrl-C ends it cleanly and silently."""
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert (process.returncode, err) == (0, "")
+@contextmanager
+def followed(process: subprocess.Popen[str]) -> Iterator[Lines]:
+    """What a command prints that goes on until Ctrl-C, which ends it cleanly and silently at the end."""
+    with ending(process):
+        lines = Lines(process.stdout)
+        yield lines
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 0
+        lines.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        process.stderr.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from children import Lines, ending
 from environments import outside
 
 PROGRAM = Path(__file__).with_name("watcher.py")
@@ -51,23 +51,18 @@ def watching(env: Mapping[str, str], *names: str, seconds: float = 120.0) -> Ite
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdin is not None
     watch = Watch()
-    ready = json.loads(process.stdout.readline())
-    assert ready == {"subscribed": len(names)}
-    stream = process.stdout
 
-    def listen() -> None:
-        for line in stream:
-            watch.events.append(json.loads(line))
+    def heard(line: str) -> None:
+        event = json.loads(line)
+        if "name" in event:
+            watch.events.append(event)
 
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
+    with ending(process):
+        lines = Lines(process.stdout, heard)
+        assert json.loads(lines.next(60.0, "the subscription")) == {"subscribed": len(names)}
         yield watch
-    finally:
+        assert process.stdin is not None
         process.stdin.close()
         process.wait(20)
-        listener.join(20)
-        stream.close()
+        lines.close()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import ending
 from environments import outside
 from hosts import own_world
 from support.started import Started, command, ended, started, until
@@ -112,13 +113,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     if mounted.returncode:
         pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
     (disk / "full").write_bytes(bytes(56 * 1024))
     yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    subprocess.run(["umount", str(disk)], check=True, timeout=20)
 
 
 def test_a_full_disk_fails_the_boot_in_words(small_disk: Path, tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ def test_a_signal_during_the_boot_ends_it_in_order(tmp_path: Path, number: int, 
         stderr=subprocess.STDOUT,
         text=True,
     )
-    with process:
+    with ending(process):
         file = tmp_path / "state" / moment
         until(lambda: file.exists() or process.poll() is not None, f"{moment} is written")
         process.send_signal(number)
@@ -158,14 +162,15 @@ def killed_at_boot(home: Path, world: dict[str, str]) -> None:
     """Start a host and kill it before it serves."""
     counted = home / "state" / "boots.json"
     before = counted.read_text() if counted.exists() else ""
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command("run", "--prefix", PREFIX),
         cwd=home,
         env={**outside(), **world},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    ) as process:
+    )
+    with ending(process):
         until(lambda: counted.exists() and counted.read_text() != before, "the boot is counted")
         process.kill()
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from children import Lines
 from environments import Environment, outside
 from hosts import own_world, running
 
@@ -49,34 +47,16 @@ class Dev:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.lines: list[str] = []
-        self._said: queue.Queue[str] = queue.Queue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._said.put(line)
+        self.lines = Lines(process.stdout)
 
     def until(self, text: str) -> str:
         """Wait for a line that holds `text`."""
-        end = time.monotonic() + DEADLINE
-        while True:
-            try:
-                line = self._said.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"{text!r} did not come in:\n{''.join(self.lines)}") from None
-            self.lines.append(line)
-            if text in line:
-                return line
+        return self.lines.until(text, DEADLINE)
 
     def end(self) -> int:
         """Ctrl-C, as a terminal sends it: to the whole process group."""
         os.killpg(self.process.pid, signal.SIGINT)
-        code = self.process.wait(DEADLINE)
-        self._listener.join(DEADLINE)
-        return code
+        return self.process.wait(DEADLINE)
 
 
 @contextmanager
@@ -94,11 +74,12 @@ def developing(folder: Path, home: Path) -> Iterator[Dev]:
     dev = Dev(process)
     try:
         yield dev
+        dev.lines.close()
     finally:
         if process.poll() is None:
-            dev.end()
-        assert process.stdout is not None
-        process.stdout.close()
+            # Its host is a child of its own.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(DEADLINE)
 
 
 def _package(root: Path) -> Path:
@@ -134,7 +115,7 @@ def test_a_package_runs_without_being_installed_and_again_after_every_change(tmp
         (tmp_path / "blink" / "pyproject.toml").write_text(PYPROJECT)
         dev.until("says goodbye")
         assert dev.end() == 0
-    assert "Traceback" not in "".join(dev.lines)
+    assert "Traceback" not in str(dev.lines)
     # The environment's state directory is another host's, which may be running.
     assert not (tmp_path / "state").exists()
     (own,) = (tmp_path / "user-state" / "iocmng").iterdir()

@@ -9,19 +9,18 @@ import select
 import signal
 import time
 
+from children import ending
 from support.serving import Served
-from support.shell import DEADLINE, Shell, eventually, interrupted, read_all
+from support.shell import DEADLINE, Shell, eventually, followed, read_all
 
 from iocmng.wire import LogLine
 
 
-def test_pv_monitor_prints_changes_untilinterrupted(shell: Shell) -> None:
-    process = shell.popen("pv", "monitor", "PUMP:LIMIT", "--json")
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["value"] == 1.5
-    shell("pv", "put", "PUMP:LIMIT", "9")
-    assert json.loads(process.stdout.readline())["value"] == 9.0
-    interrupted(process)
+def test_pv_monitor_prints_changes_until_it_is_interrupted(shell: Shell) -> None:
+    with followed(shell.popen("pv", "monitor", "PUMP:LIMIT", "--json")) as lines:
+        assert json.loads(lines.next())["value"] == 1.5
+        shell("pv", "put", "PUMP:LIMIT", "9")
+        assert json.loads(lines.next())["value"] == 9.0
 
 
 def test_logs_show_level_and_time_and_can_be_narrowed(shell: Shell, served: Served) -> None:
@@ -49,26 +48,21 @@ def test_logs_of_a_job_are_those_of_its_latest_run(shell: Shell) -> None:
     assert "tuning" in shell("logs", "tune-1", "-f").out
 
 
-def test_following_a_log_goes_on_untilinterrupted(shell: Shell, served: Served) -> None:
+def test_following_a_log_goes_on_until_it_is_interrupted(shell: Shell, served: Served) -> None:
     served.call(lambda: served.control.lines["pump"].append(LogLine(time.time(), "INFO", "pump", "before")))
-    process = shell.popen("logs", "pump", "-f")
-    assert process.stdout is not None
-    assert process.stdout.readline().rstrip().endswith("before")
-    eventually(lambda: bool(served.control.listeners))
-    served.call(
-        lambda: served.control.write_log("pump", LogLine(time.time(), "WARNING", "pump", "µ-metal warm"))
-    )
-    assert process.stdout.readline().rstrip().endswith("WARNING  pump: µ-metal warm")
-    interrupted(process)
+    with followed(shell.popen("logs", "pump", "-f")) as lines:
+        assert lines.next().rstrip().endswith("before")
+        eventually(lambda: bool(served.control.listeners))
+        warm = LogLine(time.time(), "WARNING", "pump", "µ-metal warm")
+        served.call(lambda: served.control.write_log("pump", warm))
+        assert lines.next().rstrip().endswith("WARNING  pump: µ-metal warm")
 
 
-def test_watch_ends_cleanly_wheninterrupted(shell: Shell) -> None:
-    process = shell.popen("watch", "--json", "--period", "0.1")
-    assert process.stdout is not None
-    first, second = (json.loads(process.stdout.readline()) for _ in range(2))
-    assert first["host"]["prefix"] == second["host"]["prefix"] == "TEST"
-    assert len(first["instances"]) == 4
-    interrupted(process)
+def test_watch_ends_cleanly_when_it_is_interrupted(shell: Shell) -> None:
+    with followed(shell.popen("watch", "--json", "--period", "0.1")) as lines:
+        first, second = (json.loads(lines.next()) for _ in range(2))
+        assert first["host"]["prefix"] == second["host"]["prefix"] == "TEST"
+        assert len(first["instances"]) == 4
 
 
 def test_watch_fills_a_terminal_and_gives_it_back(shell: Shell) -> None:
@@ -78,16 +72,17 @@ def test_watch_fills_a_terminal_and_gives_it_back(shell: Shell) -> None:
         "watch", "--period", "0.1", stdin=follower, stdout=follower, stderr=follower, env=env
     )
     os.close(follower)
-    try:
-        shown = b""
-        while b"broken" not in shown:
-            assert select.select([leader], [], [], DEADLINE)[0]
-            shown += os.read(leader, 65536)
-        process.send_signal(signal.SIGINT)
-        rest = read_all(leader, process)
-    finally:
-        os.close(leader)
-    assert process.wait(DEADLINE) == 0
+    with ending(process):
+        try:
+            shown = b""
+            while b"broken" not in shown:
+                assert select.select([leader], [], [], DEADLINE)[0]
+                shown += os.read(leader, 65536)
+            process.send_signal(signal.SIGINT)
+            rest = read_all(leader, process)
+        finally:
+            os.close(leader)
+        assert process.wait(DEADLINE) == 0
     assert "\x1b[?1049l" in rest
     assert "Traceback" not in rest
 
@@ -96,10 +91,10 @@ def test_a_reader_that_has_gone_is_no_traceback(shell: Shell, served: Served) ->
     lines = [LogLine(time.time(), "INFO", "pump", "x" * 200) for _ in range(900)]
     served.call(lambda: served.control.lines["pump"].extend(lines))
     for arguments in (["logs", "pump"], ["list"], ["pv", "list", "--json"]):
-        process = shell.popen(*arguments)
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        assert process.stderr.read() == ""
-        process.stderr.close()
-        assert process.wait(DEADLINE) == 1
+        with ending(shell.popen(*arguments)) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.wait(DEADLINE) == 1
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+            process.stderr.close()

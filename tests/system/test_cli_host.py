@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import ending
 from environments import Environment, outside
 from hosts import RunningHost, running, without_example
+from support.shell import followed
 
 from iocmng.client import Client
 from iocmng.lifecycle import JobState, Trigger
@@ -98,8 +99,8 @@ class Shell:
     def __call__(
         self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None
     ) -> tuple[str, str]:
-        process = self.popen(*arguments, env=env)
-        out, err = process.communicate(timeout=DEADLINE)
+        with ending(self.popen(*arguments, env=env)) as process:
+            out, err = process.communicate(timeout=DEADLINE)
         if code is not None:
             assert process.returncode == code, (
                 f"{arguments}: {process.returncode}\n{out}{err}\n{self.host.output}"
@@ -286,25 +287,15 @@ def test_a_put_of_enable_pauses_and_resumes(shell: Shell, counter: str) -> None:
 
 
 def test_monitor_follows_an_output(shell: Shell, counter: str) -> None:
-    process = shell.popen("pv", "monitor", "counter:N", "--json")
-    assert process.stdout is not None
-    values = [json.loads(process.stdout.readline())["value"] for _ in range(3)]
-    assert values == sorted(set(values))
-    _interrupted(process)
-
-
-def _interrupted(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=DEADLINE)
-    assert (process.returncode, err) == (0, "")
+    with followed(shell.popen("pv", "monitor", "counter:N", "--json")) as lines:
+        values = [json.loads(lines.next())["value"] for _ in range(3)]
+        assert values == sorted(set(values))
 
 
 def test_logs_are_printed_and_followed(shell: Shell, counter: str) -> None:
     _eventually(lambda: "cycle" in shell("logs", counter)[0])
-    process = shell.popen("logs", counter, "-f")
-    assert process.stdout is not None
-    assert "cycle" in process.stdout.readline()
-    _interrupted(process)
+    with followed(shell.popen("logs", counter, "-f")) as lines:
+        lines.until("cycle")
     assert "cycle" not in shell("logs", counter, "--level", "warning")[0]
     offline = shell("logs", counter, "--offline", "--json")[0].splitlines()
     assert any("cycle" in json.loads(line)["text"] for line in offline)

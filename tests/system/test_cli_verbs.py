@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from children import ending
 from support.serving import Served
 from support.shell import DEADLINE, Shell, eventually
 
@@ -132,12 +133,12 @@ def test_a_job_runs_and_its_exit_code_mirrors_the_outcome(shell: Shell) -> None:
 
 
 def test_waiting_ends_with_the_run(shell: Shell, served: Served) -> None:
-    process = shell.popen("job", "run", "tune", "--wait", "--arg", "bands=[0, 1]")
-    eventually(lambda: bool(served.control.run_views))
-    (run_id,) = served.control.run_views
-    assert served.control.run_views[run_id].arguments == {"bands": [0, 1]}
-    served.call(lambda: served.control.end_run(run_id, JobState.SUCCESS))
-    out, err = process.communicate(timeout=DEADLINE)
+    with ending(shell.popen("job", "run", "tune", "--wait", "--arg", "bands=[0, 1]")) as process:
+        eventually(lambda: bool(served.control.run_views))
+        (run_id,) = served.control.run_views
+        assert served.control.run_views[run_id].arguments == {"bands": [0, 1]}
+        served.call(lambda: served.control.end_run(run_id, JobState.SUCCESS))
+        out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, err) == (0, "")
     assert "SUCCESS" in out
 

@@ -99,5 +99,7 @@ def test_importing_the_package_opens_no_library() -> None:
         "import sys, iocmng.ioc, iocmng.ioc.dbtext, iocmng.testing.records;"
         "print('softioc' in sys.modules, 'numpy' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout.split() == ["False", "False"]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import queue
 import re
+import select
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from children import Lines, ending
 from environments import Environment, outside
 from hosts import RunningHost, own_world
 
@@ -103,11 +102,10 @@ class Single:
 
     process: subprocess.Popen[str]
     host: RunningHost
-    lines: list[str] = field(default_factory=list)
 
     @property
     def output(self) -> str:
-        return "".join(self.lines)
+        return self.host.output
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -119,6 +117,17 @@ class Single:
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", MAIN, *arguments]
+
+
+def opened(fifo: Path) -> None:
+    """Wait until somebody else opens it for writing."""
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        events = select.poll()
+        events.register(reading, select.POLLHUP)
+        assert events.poll(START * 1000), f"nobody has opened {fifo}"
+    finally:
+        os.close(reading)
 
 
 @contextmanager
@@ -136,30 +145,15 @@ def single(
         text=True,
         start_new_session=True,
     )
-    stream = process.stdout
-    assert stream is not None
-    running = Single(process, RunningHost(process, ENVIRONMENT, world))
-    said: queue.Queue[str] = queue.Queue()
-
-    def listen() -> None:
-        for line in stream:
-            running.lines.append(line)
-            said.put(line)
-        said.put("")
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
+    lines = Lines(process.stdout)
     try:
-        end = time.monotonic() + START
-        while "serves" not in (line := said.get(timeout=max(0.01, end - time.monotonic()))):
-            assert line, f"it ended with code {process.wait(STOP)}:\n{running.output}"
-        yield running
+        lines.until("serves", START)
+        yield Single(process, RunningHost(process, ENVIRONMENT, world, lines))
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP)
-        listener.join(STOP)
-        stream.close()
+        lines.close()
 
 
 def test_a_directory_of_2_x_is_served_over_ca_and_pva(plugin: Path, tmp_path: Path) -> None:
@@ -318,10 +312,9 @@ def test_sigterm_before_it_serves_ends_it_as_a_stop(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     (tmp_path / "slow.py").write_text(f"import time\nwith open({str(fifo)!r}, 'w'): pass\ntime.sleep(60)\n")
-    with subprocess.Popen(
-        [sys.executable, "-c", MAIN, "-m", "slow"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    ) as process:
-        fifo.read_text()
+    program = [sys.executable, "-c", MAIN, "-m", "slow"]
+    with ending(subprocess.Popen(program, cwd=tmp_path, stderr=subprocess.PIPE, text=True)) as process:
+        opened(fifo)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=STOP)
     assert (process.returncode, errors) == (0, "")

@@ -404,5 +404,5 @@ def test_sigterm_ends_cooperative_tasks_within_three_seconds(tmp_path: Path) -> 
         host.host.process.send_signal(signal.SIGTERM)
         assert host.host.process.wait(20) == 0
         assert time.monotonic() - began < 3.0
-        stops = [line for line in host.host.lines if "-> END" in line]
+        stops = [line for line in host.host.lines.seen if "-> END" in line]
         assert [name for line in stops for name in ("one", "two") if f"[{name}]" in line] == ["two", "one"]

@@ -162,7 +162,11 @@ def test_the_users_folder_is_not_imported_from(
     (tmp_path / "config.yaml").write_text("{}\n")
     monkeypatch.chdir(tmp_path)
     done = subprocess.run(
-        [str(python), "-P", "-c", PROGRAM, "config.yaml", "5"], capture_output=True, text=True, env=outside()
+        [str(python), "-P", "-c", PROGRAM, "config.yaml", "5"],
+        capture_output=True,
+        text=True,
+        env=outside(),
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     assert os.fspath(tmp_path) in done.stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
-from environments import ROOT, Environment, layered
+from environments import DEADLINE, ROOT, Environment, layered
 from hosts import RunningHost, running
 
 KINDS = ("task", "job", "declarative")
@@ -75,7 +75,11 @@ def test_its_own_tests_pass(environment: Environment, baked: dict[str, Path], ki
 def test_its_own_tests_pass_before_it_is_installed(tmp_path: Path, kind: str) -> None:
     made = bake(kind, tmp_path, "fresh-one")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], cwd=made, capture_output=True, text=True
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=made,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

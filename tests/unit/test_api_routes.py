@@ -214,7 +214,7 @@ def test_waiting_for_a_run_ends_with_the_run(fresh: Served, operator: httpx.Clie
     )
     timer.start()
     assert body(operator.get(f"/api/v1/runs/{run['id']}?wait=30"))["state"] == "SUCCESS"
-    timer.join()
+    timer.join(20)
 
 
 @pytest.mark.parametrize("path", ["/jobs/tune/run", "/plugins/tune/run"])

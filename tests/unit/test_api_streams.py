@@ -110,7 +110,7 @@ def test_events_of_many_threads_come_once_and_in_order(fresh: Served) -> None:
             thread.start()
         ids = [next(stream).data["id"] for _ in range(800)]
         for thread in threads:
-            thread.join()
+            thread.join(20)
         assert ids == list(range(1, 801))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import Lines, ending
 
 from iocmng import TaskBase
 from iocmng.base.channelfinder import (
@@ -28,13 +29,8 @@ SERVER = Path(__file__).resolve().parents[1] / "support" / "channelfinder_server
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     process = subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
+    with ending(process):
+        yield f"http://127.0.0.1:{int(Lines(process.stdout).next())}"
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_state_directory_that_is_a_file(tmp_path: Path) -> None:
 def test_who_holds_the_state_directory_and_who_left_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
+    ended.wait(20)
     holder = {
         "pid": ended.pid,
         "hostname": socket.gethostname(),

@@ -79,6 +79,41 @@ def test_init_files_only_re_export():
     assert busy == []
 
 
+ENDLESS = {"wait", "join", "communicate", "result"}
+
+
+def _endless(tree: ast.Module) -> Iterator[int]:
+    """Lines on which a test may wait for ever: the whole gate would."""
+    awaited = {node.value for node in ast.walk(tree) if isinstance(node, ast.Await)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With):
+            opened = (item.context_expr for item in node.items)
+            if any(isinstance(one, ast.Call) and ast.unparse(one.func).endswith("Popen") for one in opened):
+                yield node.lineno
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node in awaited:
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        name, on = node.func.attr, ast.unparse(node.func.value)
+        if (
+            (name in ENDLESS and not node.args and "timeout" not in named)
+            or (on == "subprocess" and name != "Popen" and "timeout" not in named and None not in named)
+            or (name in ("read", "readline") and on.rpartition(".")[2] == "stdout")
+        ):
+            yield node.lineno
+
+
+def test_no_test_waits_without_a_deadline():
+    """`children.Lines` reads with one, `children.ending` ends with one."""
+    tests = Path(__file__).resolve().parents[1]
+    files = (path for path in sorted(tests.rglob("*.py")) if "fixtures" not in path.parts)
+    found = {
+        str(path.relative_to(tests)): lines
+        for path in files
+        if (lines := sorted(_endless(ast.parse(path.read_text()))))
+    }
+    assert found == {}
+
+
 @pytest.mark.parametrize(
     "module",
     [

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from children import Lines, ending
 
 from iocmng.errors import BootFailed, ExitCode
 from iocmng.runtime.lock import Holder, StateLock, private_directory, read_holder
@@ -86,14 +87,14 @@ def test_a_killed_process_lets_go(tmp_path: Path) -> None:
     held = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert held.stdout is not None
-    assert held.stdin is not None
-    with held:
-        assert held.stdout.readline() == "held\n"
+    with ending(held):
+        lines = Lines(held.stdout)
+        assert lines.next() == "held\n"
         with pytest.raises(BootFailed, match="other-host"):
             StateLock(tmp_path, ME).acquire()
         held.send_signal(signal.SIGKILL)
         held.wait(10)
+        lines.close()
     with StateLock(tmp_path, ME):
         assert read_holder(tmp_path) == ME
 
@@ -102,7 +103,7 @@ def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     lock = StateLock(tmp_path, ME)
     lock.acquire()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with child:
+    with ending(child):
         lock.release()
         with StateLock(tmp_path, ME):
             pass
