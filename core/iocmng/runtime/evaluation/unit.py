@@ -15,6 +15,7 @@ from iocmng.runtime.evaluation.carryout import CarryOut
 from iocmng.runtime.evaluation.cycles import Cycles
 from iocmng.runtime.evaluation.intake import Heard, Intake
 from iocmng.runtime.evaluation.rate import RateLimit
+from iocmng.runtime.evaluation.tally import Tally
 from iocmng.runtime.outputs import InstanceGone
 from iocmng.runtime.panel import show_unconnected
 from iocmng.spec import Direction, Mode
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 FLUSH = 1.0
 """Seconds that values on their way to other IOCs get at a stop."""
-SHOW_EVERY = 0.1
-"""Seconds between two looks of CYCLE_COUNT and TASK_DURATION at evaluations that events cause."""
-TASK_SUCCESS, TASK_FAIL, IO_FAILURE = range(3)
 
 
 class UnitOwner(Protocol):
@@ -65,9 +63,8 @@ class Unit:
         self.evaluations = 0
         self._work = work
         self._owner = owner
-        self._counters = counters
+        self._tally = Tally(counters, work.panel)
         self._clock = work.clock
-        self._next_show: float | None = None
         self._deadline: float | None = None
         self._rate = RateLimit()
         self._going = self._closing = False
@@ -77,7 +74,6 @@ class Unit:
         self._then: Callable[[], None] | None = None
         self._waiting: deque[Callable[[], None]] = deque()
         self._complaint = ""
-        self._fails = 0
         self._opened = False
         self._program = Program.compile(spec) if spec.logic else None
         kept = work.latches.load(spec.name)
@@ -278,14 +274,14 @@ class Unit:
         if cycle or self._asked or reached or (calls and self._reactive):
             later = self._rate.admit(now)
             if later is not None:
-                self._overrun(1)
+                self._tally.overrun(1)
                 self._asked = True
                 return later
             self._asked = False
             self._decide(now, cycle)
-        if self._next_show is not None and now >= self._next_show:
-            self._show_counters()
-        dues = (self._deadline, self._cycles.next, self._next_show)
+        if self._tally.due is not None and now >= self._tally.due:
+            self._tally.show()
+        dues = (self._deadline, self._cycles.next, self._tally.due)
         return min((due for due in dues if due is not None), default=None)
 
     def _decide(self, now: float, cycle: bool) -> None:
@@ -305,30 +301,12 @@ class Unit:
             self._waiting.popleft()()
 
     def _count(self, now: float, cycle: bool, duration: float) -> None:
-        counters = self._counters
-        counters.cycles += 1
-        counters.last_duration = duration
+        if self._state is not None:
+            self._tally.unknowns = sum(self._state.unknowns.values())
         if cycle:
-            self._overrun(self._cycles.over(self._clock.monotonic()))
-            self._show_counters()
-        elif self._next_show is None:
-            self._show_counters()
-            self._next_show = now + SHOW_EVERY
-
-    def _show_counters(self) -> None:
-        self._next_show = None
-        panel = self._work.panel
-        panel.show("CYCLE_COUNT", self._counters.cycles)
-        panel.show("TASK_DURATION", self._counters.last_duration)
-        fails = sum(self._state.unknowns.values()) if self._state is not None else 0
-        outcome = IO_FAILURE if self._complaint else TASK_FAIL if fails > self._fails else TASK_SUCCESS
-        self._fails = fails
-        panel.show("TASK_STATUS", outcome)
-
-    def _overrun(self, missed: int) -> None:
-        if missed:
-            self._counters.overruns += missed
-            self._work.panel.show("OVERRUNS", self._counters.overruns)
+            self._tally.cycle(duration, self._cycles.over(self._clock.monotonic()))
+        else:
+            self._tally.event(now, duration)
 
     def _do_clear(self, now: float) -> None:
         wish, self._clear = self._clear, ""
@@ -337,7 +315,6 @@ class Unit:
                 self._inputs.recheck()
             if self._program is not None and self._state is not None:
                 self._program.reset(self._state)
-                self._fails = 0
         if self._program is None or self._state is None:
             return
         # A latch is on disk before anybody can release it, or a crash would bring an older state back.
@@ -384,6 +361,7 @@ class Unit:
         complaint = "; ".join(filter(None, told))
         if complaint != self._complaint:
             self._complaint = complaint
+            self._tally.links_well = not complaint
             self._owner.linked(complaint)
 
     def _end(self) -> None:
