@@ -86,7 +86,7 @@ def test_it_is_invalid_with_its_reason(first: dict[str, Any], key: str) -> None:
     assert found(first, package)
 
 
-@pytest.mark.parametrize("key", [*GOOD, "noisy"])
+@pytest.mark.parametrize("key", [*GOOD, "noisy", "ruled"])
 def test_the_good_ones_do_not_notice(first: dict[str, Any], key: str) -> None:
     candidate = first["by"][key]
     assert candidate["valid"]

@@ -363,3 +363,74 @@ def test_what_the_source_tells_is_kept_with_the_verdict(site: Site) -> None:
     catalog = site.build(prober)
     assert prober.asked == []
     assert codes(catalog, "tank") == {"syntax-error"}
+
+
+LOGIC = """
+parameters: {low: 1}
+arguments: {inputs: {T: {link: 'X:T', buffer_size: 3}}, outputs: {MEAN: {}}}
+transforms: [{output: MEAN, expression: smooth(T_buf) + limit}]
+"""
+
+
+def ruled(question: Question) -> Verdict:
+    return replace(good(question), functions=("smooth",), schema={"properties": {"limit": {}}})
+
+
+def test_functions_and_parameters_of_code_count_once_it_was_imported(site: Site) -> None:
+    site.plugin("a", LOGIC)
+    assert names(site.build(ruled)) == {"a": True}
+    prober = Prober(ruled)
+    assert names(site.build(prober)) == {"a": True}
+    assert prober.asked == []
+
+
+def test_what_the_import_does_not_bring_either_is_unknown(site: Site) -> None:
+    site.plugin("a", LOGIC)
+    prober = Prober()
+    catalog = site.build(prober)
+    assert prober.asked == ["a"]
+    assert codes(catalog, "a") == {"unknown-name", "unknown-function"}
+    place = next(one.where for one in catalog.candidates[0].findings if one.code == "unknown-function")
+    assert (place.line, place.column) == (4, 41)
+
+
+def test_expressions_of_a_plugin_without_code_are_judged_at_once(site: Site) -> None:
+    site.plugin("a", LOGIC)
+    site.found = [replace(one, plugin=replace(one.plugin, target="acme")) for one in site.found]
+    settings = Settings(prefix="P", state_dir=site.tmp / "state")
+    catalog = build_catalog(settings, site.hooks)
+    assert codes(catalog, "a") == {"unknown-name", "unknown-function"}
+    assert names(catalog) == {"a": False}
+
+
+def test_faults_of_expressions_are_told_beside_those_of_keys(site: Site) -> None:
+    site.plugin("a", f"{LOGIC}bogus: 1\n".replace("limit", "lmit + A_buf"))
+    site.found = [replace(one, plugin=replace(one.plugin, target="acme")) for one in site.found]
+    assert codes(site.build(), "a") == {"unknown-key", "unknown-name", "unknown-function"}
+
+
+def test_parameters_of_the_site_count_in_expressions(site: Site) -> None:
+    site.plugin("a", LOGIC.replace("smooth", "mean"))
+    site.found = [replace(one, plugin=replace(one.plugin, target="acme")) for one in site.found]
+    site.settings = {"instances": (instance("a"), instance("a", "b", parameters={"limit": 3}))}
+    assert names(site.build()) == {"a": False, "b": True}
+
+
+def test_instances_that_trigger_each_other_are_warned_about(site: Site) -> None:
+    follow = """
+parameters: {mode: reactive}
+arguments: {inputs: {IN: {link: 'P:%s:OUT', trigger: true}}, outputs: {OUT: {}}}
+transforms: [{output: OUT, expression: IN + 1}]
+"""
+    site.plugin("a", follow % "B")
+    site.plugin("b", follow % "A")
+    catalog = site.build()
+    assert names(catalog) == {"a": True, "b": True}
+    assert codes(catalog, "a") == codes(catalog, "b") == {"trigger-loop"}
+
+
+def test_the_host_decides_the_provider_of_links(site: Site) -> None:
+    site.plugin("a", LOGIC.replace("smooth(T_buf) + limit", "T"))
+    site.settings = {"pva": False}
+    link = site.build().candidates[0].spec.ports[0].link
+    assert str(link and link.address) == "ca://X:T"

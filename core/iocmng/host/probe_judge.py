@@ -135,7 +135,13 @@ def _check_ports(question: Question, kind: Kind, loaded: LoadedConfig, cls: type
     spec = _describe(question, kind, loaded.config) if loaded.config else None
     if spec is not None:
         # RUN is there in one mode only, and the site file may choose that mode.
-        yield from check_ports(cls, {port.name for port in spec.ports}, {"RUN", *spec.defaults})
+        yield from check_ports(
+            cls,
+            {port.name for port in spec.ports},
+            {"RUN", *spec.defaults},
+            owned=spec.logic.outputs,
+            linked={port.name for port in spec.ports if port.link is not None},
+        )
 
 
 def _describe(question: Question, kind: Kind, config: PluginConfig) -> InstanceSpec | None:

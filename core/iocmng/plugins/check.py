@@ -20,7 +20,8 @@ from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.hooks import Hooks, hookimpl
 from iocmng.plugins.location import CONFIG_NAMES
 from iocmng.plugins.project import FILE, read_project, requirements
-from iocmng.plugins.verdict import Prober
+from iocmng.plugins.sitefunctions import register_functions
+from iocmng.plugins.verdict import Prober, Question
 from iocmng.settings.directories import PluginDirectory
 from iocmng.settings.instances import InstanceSettings
 from iocmng.settings.settings import Settings
@@ -101,10 +102,24 @@ def validate_path(subject: str, *, prober: Prober, prefix: str = "VALIDATE") -> 
         hooks.register(_Given(found.plugins), "given", builtin=True)
         settings = Settings(prefix=prefix, state_dir=Path(scratch))
         catalog = build_catalog(settings, hooks, prober=prober)
+        if any(one.code == "unknown-function" for plugin in catalog.candidates for one in plugin.findings):
+            # Packages of the site may bring it; they are looked at only when one is missing.
+            _register_site_functions(prober)
+            catalog = build_catalog(settings, hooks, prober=prober)
         hooks.close()
     findings = [finding for one in catalog.candidates for finding in one.findings]
     findings = [*found.findings, *findings, *catalog.findings]
     return Report(found.words, catalog.candidates, worst_first(findings))
+
+
+def _register_site_functions(prober: Prober) -> None:
+    def judge(name: str, target: str) -> tuple[Finding, ...]:
+        return prober.ask([Question(plugin=PluginRef(name=name, target=target), hooks=True)])[0].findings
+
+    site = Hooks()
+    site.load(judge=judge)
+    register_functions(site)
+    site.close()
 
 
 def _find(subject: str, scratch: Path) -> _Subject:

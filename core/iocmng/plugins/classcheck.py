@@ -154,8 +154,27 @@ def check_script(cls: type, *, script: bool) -> Iterator[Finding]:
         yield _error("script", text, cls, hint="add script: {path: scripts/NAME.py} to config.yaml")
 
 
-def check_ports(cls: type, ports: Collection[str], defaults: Collection[str]) -> Iterator[Finding]:
-    """Yield the ports that a class's own text reads or writes by a literal name and nothing declares."""
+_READS = frozenset({"get_pv", "get_input", "get_output"})
+_WRITES = frozenset({"set_pv", "set_input", "set_output"})
+
+
+def check_ports(
+    cls: type,
+    ports: Collection[str],
+    defaults: Collection[str],
+    *,
+    owned: Collection[str] = (),
+    linked: Collection[str] = (),
+) -> Iterator[Finding]:
+    """Yield what a class's own text does to ports by a literal name and cannot.
+
+    Args:
+        cls: The class.
+        ports: Declared ports.
+        defaults: Default PVs.
+        owned: Outputs that transforms and rules write.
+        linked: Ports that have a link.
+    """
     try:
         lines, first = inspect.getsourcelines(cls)
         tree = ast.parse(textwrap.dedent("".join(lines)))
@@ -165,12 +184,22 @@ def check_ports(cls: type, ports: Collection[str], defaults: Collection[str]) ->
     for call in ast.walk(tree):
         match call:
             case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="self"), attr="get_pv" | "set_pv" as attribute),
+                func=ast.Attribute(value=ast.Name(id="self"), attr=str(method)),
                 args=[ast.Constant(value=str(name)), *_],
-            ) if name not in ports and name not in defaults:
-                text = f"{cls.__name__} calls {attribute}({name!r}), and no such port is declared"
+            ):
                 where = Where(file, first + call.lineno - 1, call.col_offset + 1)
-                yield Finding(Level.WARNING, "undeclared-port", text, where, did_you_mean(name, ports))
+                doing = f"{cls.__name__} calls {method}({name!r})"
+                if method in _READS | _WRITES and name not in ports and name not in defaults:
+                    text, hint = f"{doing}, and no such port is declared", did_you_mean(name, ports)
+                    yield Finding(Level.WARNING, "undeclared-port", text, where, hint)
+                elif method in _WRITES and name in owned:
+                    text = f"{doing}, and transforms or rules write {name} too"
+                    yield Finding(
+                        Level.WARNING, "two-writers", text, where, "let one of them write another output"
+                    )
+                elif method == "link_put" and name not in linked:
+                    text = f"{doing}, and no port of that name is linked"
+                    yield Finding(Level.WARNING, "undeclared-port", text, where, did_you_mean(name, linked))
 
 
 def _error(code: str, message: str, cls: type, function: object = None, *, hint: str = "") -> Finding:
