@@ -144,6 +144,19 @@ class TestServed:
         assert here.links.puts == [("pva://OTHER", 4.0), ("pva://OTHER", 5.0)]
         assert not here.routed.is_local("ca://H:OUT.HIGH")
 
+    @pytest.mark.parametrize("name", ["H:SET.VAL", "ca://H:SET.VAL$", "H:SET$"])
+    def test_other_names_of_a_value_are_local(self, here: SimpleNamespace, name: str) -> None:
+        here.routed.put(name, 2.0)
+        assert here.records.record("H:SET").read().value == 2.0
+
+    def test_fields_of_own_records_are_written_where_access_security_holds(
+        self, here: SimpleNamespace
+    ) -> None:
+        here.links.serve("pva://H:OUT.HIGH", 10.0)
+        here.routed.put("ca://H:OUT.HIGH", 11.0)
+        here.routed.send("ca://H:OUT.HIGH", 12.0, lambda error: None)
+        assert [pv for pv, _ in here.links.puts] == ["pva://H:OUT.HIGH"] * 2
+
 
 class _Coming:
     """Records of which one is there only at times."""

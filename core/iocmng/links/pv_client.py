@@ -1,4 +1,8 @@
-"""Get, put and monitor PVs elsewhere with plain functions, as iocmng 2.x plugins do."""
+"""Get, put and monitor PVs elsewhere with plain functions, as iocmng 2.x plugins do.
+
+In a host they go through the clients of its links: a PV is subscribed once, and PVs of the host itself need no network.
+Keys of subscriptions belong to the instance whose code runs: two plugins never end each other's.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from iocmng.links.clients import Links
-from iocmng.names import Provider
-from iocmng.runtime.ports import DEFAULT_TIMEOUT, Undo
+from iocmng.names import Provider, parse_link
+from iocmng.runtime.ports import DEFAULT_TIMEOUT, PvClient, Undo
+from iocmng.runtime.streams import bind_thread, bound_instance
 from iocmng.values import Reading
 
 _lock = threading.Lock()
 _provider = Provider.PVA
 _links: Links | None = None
-_monitors: dict[str, tuple[str, Undo]] = {}
+_adopted: PvClient | None = None
+_monitors: dict[tuple[str | None, str], tuple[str, Undo]] = {}
 
 
 def init(pva: bool = True) -> None:
@@ -23,6 +29,14 @@ def init(pva: bool = True) -> None:
     close()
     with _lock:
         _provider = Provider.PVA if pva else Provider.CA
+
+
+def adopt(client: PvClient | None) -> None:
+    """Let everything go through `client`, which takes names with a scheme and stays its owner's; None ends that."""
+    global _adopted
+    close()
+    with _lock:
+        _adopted = client
 
 
 def get_provider() -> str:
@@ -41,7 +55,7 @@ def get(pv_name: str, timeout: float = DEFAULT_TIMEOUT) -> Any:
         TimeoutError: Nobody answered in time.
         LinkError: The server refused.
     """
-    return _client().get(pv_name, timeout=timeout).value
+    return _client().get(_address(pv_name), timeout=timeout).value
 
 
 def put(pv_name: str, value: Any, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -57,7 +71,7 @@ def put(pv_name: str, value: Any, timeout: float = DEFAULT_TIMEOUT) -> None:
         LinkError: The server refused.
         ValueError: The PV cannot take that value.
     """
-    _client().put(pv_name, value, timeout=timeout)
+    _client().put(_address(pv_name), value, timeout=timeout)
 
 
 def monitor(
@@ -78,10 +92,11 @@ def monitor(
         The key, for `unmonitor`.
     """
     key = name or pv_name
-    undo = _client().monitor(pv_name, _Split(callback, conn_callback))
+    caller = bound_instance()
+    undo = _client().monitor(_address(pv_name), _Split(callback, conn_callback, caller))
     with _lock:
-        replaced = _monitors.get(key)
-        _monitors[key] = (pv_name, undo)
+        replaced = _monitors.get((caller, key))
+        _monitors[caller, key] = (pv_name, undo)
     if replaced:
         replaced[1]()
     return key
@@ -90,57 +105,81 @@ def monitor(
 def unmonitor(key: str) -> bool:
     """End a subscription; return whether there was one."""
     with _lock:
-        known = _monitors.pop(key, None)
+        known = _monitors.pop((bound_instance(), key), None)
     if known:
         known[1]()
     return known is not None
 
 
 def unmonitor_all() -> int:
-    """End all subscriptions; return how many there were."""
-    with _lock:
-        ended = list(_monitors.values())
-        _monitors.clear()
-    for _, undo in ended:
-        undo()
-    return len(ended)
+    """End all subscriptions of the caller; return how many there were."""
+    return release(bound_instance())
 
 
 def active_monitors() -> dict[str, str]:
-    """Return the PV of each subscription by key."""
+    """Return the PV of each of the caller's subscriptions by key."""
     with _lock:
-        return {key: pv for key, (pv, _) in _monitors.items()}
+        return {key: pv for (caller, key), (pv, _) in _monitors.items() if caller == bound_instance()}
+
+
+def release(instance: str | None) -> int:
+    """End all subscriptions of an instance; return how many there were."""
+    with _lock:
+        ended = [key for key in _monitors if key[0] == instance]
+        undo = [_monitors.pop(key)[1] for key in ended]
+    for end in undo:
+        end()
+    return len(undo)
 
 
 def close() -> None:
     """End all subscriptions and the clients; the next call makes new ones."""
     global _links
-    unmonitor_all()
+    for instance in {caller for caller, _ in tuple(_monitors)}:
+        release(instance)
     with _lock:
         links, _links = _links, None
     if links is not None:
         links.close()
 
 
-def _client() -> Links:
+def _address(pv_name: str) -> str:
+    return str(parse_link(pv_name, _provider))
+
+
+def _client() -> PvClient:
     global _links
     with _lock:
+        if _adopted is not None:
+            return _adopted
         if _links is None:
             _links = Links(_provider)
         return _links
 
 
 class _Split:
-    """Takes a reading apart for the two callbacks."""
+    """Takes a reading apart for the two callbacks; what they print belongs to the instance that subscribed."""
 
     def __init__(
-        self, callback: Callable[[Any], object], conn_callback: Callable[[bool], object] | None
+        self,
+        callback: Callable[[Any], object],
+        conn_callback: Callable[[bool], object] | None,
+        caller: str | None,
     ) -> None:
         self._callback = callback
         self._conn_callback = conn_callback
+        self._caller = caller
         self._connected: bool | None = None
 
     def __call__(self, reading: Reading) -> None:
+        release_thread = bind_thread(self._caller) if self._caller is not None else None
+        try:
+            self._hand_on(reading)
+        finally:
+            if release_thread is not None:
+                release_thread()
+
+    def _hand_on(self, reading: Reading) -> None:
         if reading.connected is not self._connected:
             self._connected = reading.connected
             if self._conn_callback is not None:

@@ -37,8 +37,15 @@ class LocalPvs:
 
     def serves(self, pv: str) -> bool:
         """Whether a record of this host has that name; a field of one (`X.HIGH`) is not a record."""
+        return self._has(record_name(pv))
+
+    def owns(self, pv: str) -> bool:
+        """Whether it is a record of this host or a field of one."""
+        return self.serves(pv) or self._has(record_name(pv).partition(".")[0])
+
+    def _has(self, name: str) -> bool:
         try:
-            self._records.record(_name(pv))
+            self._records.record(name)
         except KeyError:
             return False
         return True
@@ -142,13 +149,14 @@ class LocalPvs:
 
     def _record(self, pv: str) -> Record:
         try:
-            return self._records.record(_name(pv))
+            return self._records.record(record_name(pv))
         except KeyError:
             raise LinkError(f"{pv} is no PV of this host") from None
 
 
-def _name(pv: str) -> str:
-    return pv.rpartition("://")[2]
+def record_name(pv: str) -> str:
+    """Return a PV's name without scheme and without what means the record's value all the same: `.VAL`, and `$`."""
+    return pv.rpartition("://")[2].removesuffix("$").removesuffix(".VAL")
 
 
 def _labelled(record: Record, reading: Reading) -> Reading:

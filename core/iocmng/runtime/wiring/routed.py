@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from iocmng.errors import LinkError, LinkValueError
+from iocmng.names import LinkAddress, Provider
 from iocmng.runtime.ports import DEFAULT_TIMEOUT, PvClient, Undo
-from iocmng.runtime.wiring.local import LocalPvs
+from iocmng.runtime.wiring.local import LocalPvs, record_name
 from iocmng.values import Reading, Value
 
 
@@ -76,11 +77,13 @@ class Routed:
 
     def put(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT, wait: bool = False) -> None:
         """See `PvClient.put`."""
-        self._client(pv).put(pv, value, timeout=timeout, wait=wait)
+        client, address = self._writer(pv)
+        client.put(address, value, timeout=timeout, wait=wait)
 
     def post(self, pv: str, value: Value, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         """See `PvClient.post`."""
-        self._client(pv).post(pv, value, timeout=timeout)
+        client, address = self._writer(pv)
+        client.post(address, value, timeout=timeout)
 
     def send(
         self,
@@ -91,7 +94,8 @@ class Routed:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """See `PvClient.send`."""
-        self._client(pv).send(pv, value, done, timeout=timeout)
+        client, address = self._writer(pv)
+        client.send(address, value, done, timeout=timeout)
 
     def listen(self, pv: str, callback: Callable[[Reading], None]) -> Undo:
         """See `PvClient.listen`."""
@@ -109,8 +113,16 @@ class Routed:
     def _client(self, pv: str) -> PvClient:
         return self._local if self._local.serves(pv) else self._remote
 
+    def _writer(self, pv: str) -> tuple[PvClient, str]:
+        if self._local.serves(pv):
+            return self._local, pv
+        if self._local.owns(pv):
+            # libca writes fields of its own process past access security; what goes over PVA obeys it.
+            return self._remote, str(LinkAddress(Provider.PVA, pv.rpartition("://")[2]))
+        return self._remote, pv
+
     def _subscribe(self, route: _Route) -> Undo:
-        name = route.pv.rpartition("://")[2]
+        name = record_name(route.pv)
         with self._lock:
             self._routes.setdefault(name, []).append(route)
         self._lead(route)
