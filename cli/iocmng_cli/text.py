@@ -50,12 +50,17 @@ def quality_text(pv: PvView) -> str:
     return " ".join(filter(None, (pv.severity, pv.status, pv.message)))
 
 
-def reason(view: InstanceView) -> str:
-    """What an instance has to say: its message, else the first error that validation found."""
+def said(view: InstanceView) -> str:
+    """The message of an instance, else the first error that validation found."""
     if view.message or not view.findings:
         return view.message
-    first = min(view.findings, key=lambda finding: _RANK[finding.level.value])
-    return first.message
+    return worst_first(view.findings)[0].message
+
+
+def reason(view: InstanceView) -> str:
+    """What an instance has to say, and what is not well."""
+    words = said(view)
+    return "; ".join(filter(None, (words, "" if view.complaint in words else view.complaint)))
 
 
 def notes(view: InstanceView) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,17 @@ def test_a_broken_plugin_gives_its_worst_finding_as_reason() -> None:
     )
     view = InstanceView(name="x", kind="task", plugin="x", state="INVALID", findings=findings)
     assert text.reason(view) == "the config has no outputs"
+
+
+def test_a_degraded_instance_says_what_is_not_well_once() -> None:
+    view = InstanceView(
+        name="x", kind="task", plugin="x", state="RUN", message="running", degraded=True, complaint="no water"
+    )
+    assert text.reason(view) == "running; no water"
+    assert text.said(view) == "running"
+    assert text.notes(view) == "degraded"
+    assert text.reason(replace(view, message="stops: no water at pump 2")) == "stops: no water at pump 2"
+    assert text.reason(replace(view, message="")) == "no water"
 
 
 def test_a_put_beyond_the_limits_says_what_became_of_it() -> None:

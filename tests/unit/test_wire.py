@@ -63,7 +63,9 @@ THINGS: list[Any] = [
     Event(7, 12.5, EventKind.STATE, "a", "started", {"from": "INIT"}, Actor("ann", "desk", "http")),
     LogLine(1.0, "INFO", "a", "two\nlines"),
     Problem(title="t", status=409, code="refused", detail="d", hint="h", extra={"allowed": ["stop"]}),
-    RunView("1", "tune", JobState.FAILED, {"bands": [0, 1]}, 1.0, 2.0, 50.0, "no", {"x": 1}, 3, Actor("ann")),
+    RunView(
+        "1", "tune", JobState.FAILED, {"bands": [0, 1]}, 1.0, 2.0, 50.0, "no", {"x": 1}, 3, actor=Actor("ann")
+    ),
 ]
 
 

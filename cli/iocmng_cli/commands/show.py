@@ -9,7 +9,7 @@ from iocmng_cli.logic_tables import print_logic
 from iocmng_cli.options import Json, Name
 from iocmng_cli.output import Cell, Column, Row, heading, print_fields, print_json, print_table, word
 from iocmng_cli.session import session
-from iocmng_cli.text import pv_text, quality_text, reason, value_text, worst_first
+from iocmng_cli.text import pv_text, quality_text, said, value_text, worst_first
 from iocmng_cli.times import clock, duration
 
 app = typer.Typer()
@@ -59,10 +59,8 @@ def _summary(detail: InstanceDetail) -> None:
             "description": view.description,
             "kind": f"{view.kind}, {view.mode}" if view.mode else view.kind,
             "state": word(view.state),
-            "message": reason(view),
-            "degraded": f"yes: {detail.health}"
-            if view.degraded and detail.health
-            else ("yes" if view.degraded else ""),
+            "message": said(view),
+            "degraded": f"yes: {view.complaint}" if view.degraded else "",
             "allowed now": ", ".join(detail.allowed),
             "starts at boot": yes_no[view.enabled],
             "running since": f"{duration(view.uptime)} ago" if view.uptime else "",

@@ -140,6 +140,7 @@ class Instance:
             "description": self.spec.description,
             "enabled": self.enabled,
             "degraded": bool(self.degraded),
+            "complaint": self.degraded,
             "pvs": len(self.spec.records),
             "class_name": self.spec.class_name,
             "findings": self.findings,

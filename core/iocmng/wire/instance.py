@@ -13,7 +13,8 @@ from iocmng.wire.finding import Finding
 class InstanceView:
     """One line of `list`. `state` is the STATUS word of the task or job; `mode` is "" for a job.
 
-    `busy` says that code runs now, `enabled` whether it starts at boot, `prefix` is the full PV prefix.
+    `degraded` says that something is not as it should be, `complaint` what. `busy` says that code runs now,
+    `enabled` whether it starts at boot, `prefix` is the full PV prefix.
     `uptime` is seconds in the present run of the task (0 when it does not run).
     """
 
@@ -29,6 +30,7 @@ class InstanceView:
     description: str = ""
     enabled: bool = True
     degraded: bool = False
+    complaint: str = ""
     busy: bool = False
     cycles: int = 0
     cycle_errors: int = 0
