@@ -132,7 +132,9 @@ class JobInstance(Instance):
             raise Refused(
                 f"{self.name}: {refusal}", hint="restart the host; isolation: process ends such code"
             )
-        complete = complete_arguments(self.spec, arguments, lambda name: self.outputs.read(name).value)
+        complete = complete_arguments(
+            self.spec, arguments, lambda name: self.outputs.read(name).value, self.yard.roots
+        )
         holder = self.yard.locks.holder(self._key)
         if holder is not None and self.spec.job.on_busy == "refuse":
             raise Refused(self._busy(holder), hint=f"wait, or iocmng job abort {holder.job}")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from iocmng.errors import BadInput
 from iocmng.names import did_you_mean
+from iocmng.runtime.script.command import path_problem
 from iocmng.spec import Direction, InstanceSpec, PortSpec, RecordSpec
 from iocmng.spec.convert import convert
-from iocmng.spec.script import ArgumentSpec
+from iocmng.spec.script import PATH, ArgumentSpec
 from iocmng.values import Value
 
 
 def complete_arguments(
-    spec: InstanceSpec, given: Mapping[str, Any], present: Callable[[str], Value | None]
+    spec: InstanceSpec,
+    given: Mapping[str, Any],
+    present: Callable[[str], Value | None],
+    roots: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """The arguments of a run: what the request gives, converted; for the rest the inputs' values and defaults.
 
@@ -23,6 +28,7 @@ def complete_arguments(
         spec: The job.
         given: What the request gives, by name.
         present: The value that an input shows now.
+        roots: Folders under which a script that the request names may lie.
 
     Raises:
         BadInput: Names every argument that does not fit or is missing.
@@ -54,6 +60,8 @@ def complete_arguments(
             complete[argument.name] = argument.default
         elif argument.required or argument.positional:
             problems.append(f"argument {argument.name!r} is missing: it has no default")
+    if spec.script and spec.script.path_parameter and (path := complete.get(PATH)) is not None:
+        problems += filter(None, [path_problem(spec.script, path, roots)])
     if problems:
         raise BadInput(f"{spec.name}: {'; '.join(problems)}", code="arguments")
     return complete
