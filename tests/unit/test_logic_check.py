@@ -154,15 +154,20 @@ def test_in_a_directory_doubtful_names_are_warnings() -> None:
     assert [one.level for one in check("C", lenient=True)] == [Level.ERROR]
 
 
-def test_names_that_a_plugins_code_may_bring() -> None:
-    assert check("own(A) + theirs", certain=False) == []
-    assert [one.code for one in check("GAET_ok", certain=False)] == ["unknown-name"]
+def test_functions_that_a_plugins_code_may_bring() -> None:
+    assert check("own(A) + A", certain=False) == []
+    assert [one.code for one in check("theirs", certain=False)] == ["unknown-name"]
     assert [one.code for one in check("mean(A, B)", certain=False)] == ["arguments"]
-    assert check("own(A) + theirs", functions=["own"], declared=["theirs"]) == []
-    assert [one.code for one in check("own(A) + theirs", functions=["other"])] == [
+    assert check("own(A)", functions=["own"]) == []
+    assert [one.code for one in check("own(A)", functions=["other"])] == ["unknown-function"]
+
+
+def test_a_parameter_that_nobody_states() -> None:
+    (found,) = check("A > limit", declared=["limit", "gain"])
+    assert (found.code, found.hint.partition(",")[0]) == (
         "unknown-name",
-        "unknown-function",
-    ]
+        "state the parameter limit in config.yaml",
+    )
 
 
 def transforms(*given: tuple[str, str]) -> str:
@@ -268,7 +273,8 @@ def test_every_builtin_function_tells_its_arguments_or_is_let_through() -> None:
 
 
 TERMS = """
-A B C T GATE NAME B_buf A_age gain mean rate ( ) [ ] , + - * / % ** < == = && and or not if else 'x' 1 1e9 . lambda : { }
+A B C T GATE NAME B_buf A_age gain mean rate ( ) [ ]
+, + - * / % ** < == = && and or not if else 'x' 1 1e9 . lambda : { }
 @ # \\ é ; ! __a__ 9999999999 f'x' ...
 """
 words = st.lists(st.sampled_from([*TERMS.split(), "\n", "\t", "\x00"]), max_size=30)

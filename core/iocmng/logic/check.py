@@ -43,10 +43,10 @@ def check_logic(
     Args:
         loaded: The config with its places. Instances that share it share the work.
         spec: The instance, whose parameters and mode may differ from the config's.
-        declared: Parameters that the plugin's ParameterModel declares.
+        declared: Parameters that the plugin's ParameterModel declares. Expressions read those that somebody states.
         functions: Names of the functions that expressions may call; None for the registered ones.
-        certain: Parameters and functions are known. Without, names and functions that may still turn out to exist
-            are passed over: a plugin's code, which is not imported yet, may bring them.
+        certain: The functions are known. Without, unknown ones are passed over: a plugin's code, which is not
+            imported yet, may register them.
         lenient: The rules of a plugin directory.
 
     Returns:
@@ -55,15 +55,18 @@ def check_logic(
     config = loaded.complete
     if config is None or not (config.transforms or config.rules):
         return ()
-    parameters = frozenset((*(spec.parameters if spec else config.parameters.given), *declared))
+    parameters = frozenset(spec.parameters if spec else config.parameters.given)
     known = frozenset(get_registry() if functions is None else functions)
     reactive = (spec.mode if spec else Mode(config.parameters.mode)) is Mode.REACTIVE
-    key = (id(loaded), parameters, known, certain, reactive, lenient)
+    unstated = frozenset(declared) - parameters
+    key = (id(loaded), parameters, unstated, known, certain, reactive, lenient)
     with _lock:
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key][1]
-    checker = _Checker(loaded, config, parameters, known, certain=certain, reactive=reactive, lenient=lenient)
+    checker = _Checker(
+        loaded, config, parameters, unstated, known, certain=certain, reactive=reactive, lenient=lenient
+    )
     findings = tuple(checker.check())
     with _lock:
         # The config is kept beside its findings, so that its id cannot become another object's.
@@ -96,6 +99,7 @@ class _Checker:
         loaded: LoadedConfig,
         config: PluginConfig,
         parameters: frozenset[str],
+        unstated: frozenset[str],
         functions: frozenset[str],
         *,
         certain: bool,
@@ -105,6 +109,7 @@ class _Checker:
         self.loaded = loaded
         self.config = config
         self.parameters = parameters
+        self.unstated = unstated
         self.functions = functions
         self.certain = certain
         self.reactive = reactive
@@ -188,17 +193,16 @@ class _Checker:
             self._note(Level.ERROR, "no-buffer", place, position, text, f"add buffer_size: N to {base}")
         elif ending == AGE and base in self.ports:
             text = f"{name!r} is the age of a link, and {base!r} is no linked input"
-            self._note(
-                Level.ERROR, "no-age", place, position, text, f"add link: to {base}, or leave this out"
-            )
-        elif self.certain or (base != name and nearest(base, self.ports)):
-            self._note(
-                Level.ERROR, "unknown-name", place, position, f"{name!r} is not declared", self._hint(name)
-            )
+            self._note(Level.ERROR, "no-age", place, position, text, "only linked inputs have an age")
+        else:
+            text = f"{name!r} is not declared"
+            self._note(Level.ERROR, "unknown-name", place, position, text, self._hint(name))
 
     def _hint(self, name: str) -> str:
         if constant := _CONSTANTS.get(name.casefold()):
             return f"write {constant}"
+        if name in self.unstated:
+            return f"state the parameter {name} in config.yaml, so that expressions can read it"
         if name in self.functions:
             return f"{name} is a function: write {name}(…)"
         shown = [one for one in self.known if one in self.ports or one in self.parameters]
