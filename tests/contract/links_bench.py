@@ -22,6 +22,7 @@ from typing import Any
 
 from children import Lines
 
+from iocmng.spec import InstanceSpec
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading
 
@@ -37,6 +38,15 @@ def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline, f"nothing after {seconds} s"
         time.sleep(0.01)
     return result
+
+
+def two_worlds() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Return the environments of two servers and of clients that see both."""
+    first, second = free_ports(), free_ports()
+    clients = dict(first)
+    for name in ("EPICS_CA_ADDR_LIST", "EPICS_PVA_ADDR_LIST"):
+        clients[name] = f"{first[name]} {second[name]}"
+    return first, second, clients
 
 
 def free_ports() -> dict[str, str]:
@@ -78,8 +88,8 @@ def _state(task: Path) -> str:
 class Source:
     """A softioc process with one record of each kind."""
 
-    def __init__(self, scratch: Path, environment: dict[str, str]) -> None:
-        self.prefix = "SRC"
+    def __init__(self, scratch: Path, environment: dict[str, str], prefix: str = "SRC") -> None:
+        self.prefix = prefix
         self._scratch = scratch
         self._environment = {**os.environ, **environment}
         self.start()
@@ -195,9 +205,44 @@ class Recorder:
         self._events: dict[str, list[Reading]] = {}
         self._threads: dict[str, set[str]] = {}
         self._undo: dict[str, Callable[[], None]] = {}
+        self._wiring: Any = None
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._client, method)
+
+    def wire(self, spec: InstanceSpec) -> None:
+        """Begin to work the links of an instance."""
+        from iocmng.runtime.clock import RealClock
+        from iocmng.runtime.wiring import Wiring
+
+        self._wiring = Wiring(self._client, RealClock())
+        self._inputs = self._wiring.inputs(spec, lambda port: None)
+        self._outputs = self._wiring.outputs(spec, lambda: None)
+
+    def unwire(self) -> None:
+        self._inputs.close()
+        self._outputs.close(0.0)
+        self._wiring.close()
+
+    def readings(self, names: list[str]) -> dict[str, Reading]:
+        return {name: self._inputs.reading(name) for name in names}
+
+    def polled(self) -> float:
+        """Poll; return how long it took until that was done."""
+        done = threading.Event()
+        start = time.monotonic()
+        self._inputs.poll(done.set)
+        assert done.wait(30.0)
+        return time.monotonic() - start
+
+    def forward(self, port: str, value: Any) -> None:
+        self._outputs.forward(port, value)
+
+    def command(self, port: str, value: Any) -> None:
+        self._outputs.command(port, value)
+
+    def wiring_complaints(self) -> tuple[str, str]:
+        return self._inputs.complaint, self._outputs.complaint
 
     def watch(
         self, key: str, pv: str, delay: float = 0.0, fails: bool = False, *, directly: bool = False
