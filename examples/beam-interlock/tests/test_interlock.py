@@ -70,8 +70,8 @@ def test_a_leak_trips_and_closes(task):
     leak(task)
     assert not task.get("PERMIT")
     assert task.severity("VACUUM") == Severity.MAJOR
-    assert not task.get("VALVE")
-    assert not task.get("SHUTTER")
+    assert task.sent("VALVE") == (False,)
+    assert task.sent("SHUTTER") == (False,)
     assert task.get("TRIP_FIRST") == "vacuum"
     assert task.get("LAST_TRIP").endswith("vacuum is bad, shutter and valve are closed")
 
@@ -91,7 +91,7 @@ def test_what_is_opened_by_hand_during_a_trip_is_closed_again(task):
     leak(task)
     task.put("VALVE", True)
     wait(task, 11.0)
-    assert not task.get("VALVE")
+    assert task.sent("VALVE") == (False, False)
 
 
 def test_operators_move_the_limit(task):
@@ -189,6 +189,8 @@ def test_nothing_is_decided_before_the_machine_answers():
 
 
 def test_a_stop_takes_the_permit_away(task):
+    assert task.sent("PERMIT")[-1] is True
     task.act("stop")
+    assert task.sent("PERMIT")[-1] is False
     assert not task.get("PERMIT")
     assert task.severity("PERMIT") == Severity.INVALID
