@@ -376,6 +376,15 @@ def test_long_texts_over_channel_access(real):
         real.ca.put(name, words)
 
 
+def test_empty_arrays(wired):
+    pv = wired.source.pv("INTS")
+    wired.source.set("INTS", [])
+    reading = wait_for(lambda: not len((found := wired.client.get(pv)).value) and found)
+    assert reading.value.dtype == np.int32
+    wired.source.set("INTS", [1, 2, 3])
+    wait_for(lambda: wired.client.get(pv).value.tolist() == [1, 2, 3])
+
+
 def test_a_text_into_an_array_of_characters(real):
     name = real.source.pv("BYTES")
     for client in (real.ca, real.pva):

@@ -19,16 +19,16 @@ _TEXT_SIZE = 40
 _LONG_RANGE = range(-(2**31), 2**31)
 
 
-_HEAD = "=hhII"
+_HEAD = Struct("=hhII")
 _FORMS = {
     # A TIME type is status, severity, seconds and nanoseconds, some padding, and the elements.
-    STRING: (Struct(f"{_HEAD}{_TEXT_SIZE}s"), None),
-    SHORT: (Struct(f"{_HEAD}2xh"), np.dtype(np.int16)),
-    FLOAT: (Struct(f"{_HEAD}f"), np.dtype(np.float32)),
-    ENUM: (Struct(f"{_HEAD}2xH"), np.dtype(np.uint16)),
-    CHAR: (Struct(f"{_HEAD}3xB"), np.dtype(np.uint8)),
-    LONG: (Struct(f"{_HEAD}i"), np.dtype(np.int32)),
-    DOUBLE: (Struct(f"{_HEAD}4xd"), np.dtype(np.float64)),
+    STRING: (Struct(f"{_HEAD.format}{_TEXT_SIZE}s"), None),
+    SHORT: (Struct(f"{_HEAD.format}2xh"), np.dtype(np.int16)),
+    FLOAT: (Struct(f"{_HEAD.format}f"), np.dtype(np.float32)),
+    ENUM: (Struct(f"{_HEAD.format}2xH"), np.dtype(np.uint16)),
+    CHAR: (Struct(f"{_HEAD.format}3xB"), np.dtype(np.uint8)),
+    LONG: (Struct(f"{_HEAD.format}i"), np.dtype(np.int32)),
+    DOUBLE: (Struct(f"{_HEAD.format}4xd"), np.dtype(np.float64)),
 }
 _SEVERITIES = tuple(Severity)
 _STATUSES = tuple(Status)
@@ -44,14 +44,17 @@ def reading(event: Any, *, array: bool, text: bool, labels: Sequence[str] = ()) 
         labels: State names of an enum.
     """
     kind = event.type - TIME
-    form, element = _FORMS[kind]
-    status, severity, seconds, nanoseconds, first = form.unpack(string_at(event.raw_dbr, form.size))
-    value: Value = first
+    value: Value
     label = ""
-    if array or element is None:
+    if array or kind == STRING:
+        status, severity, seconds, nanoseconds = _HEAD.unpack(string_at(event.raw_dbr, _HEAD.size))
         value = _elements(event, kind, array, text)
-    elif labels and first < len(labels):
-        label = labels[first]
+    else:
+        form, _ = _FORMS[kind]
+        status, severity, seconds, nanoseconds, first = form.unpack(string_at(event.raw_dbr, form.size))
+        value = first
+        if labels and first < len(labels):
+            label = labels[first]
     return Reading(
         value,
         _SEVERITIES[severity] if severity < len(_SEVERITIES) else Severity.INVALID,
