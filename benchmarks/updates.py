@@ -17,7 +17,7 @@ from table import Row, sample, show
 INPUTS = 20
 RATE = 10
 SIZES = (10, 100, 1000)
-PREVIOUS_SIZES = (10, 100)
+PREVIOUS_SIZES = (10,)
 SECONDS = 10.0
 SETTLE = 6.0
 PROBED = 10
