@@ -314,6 +314,9 @@ class MemoryControl:
         )
         self.runs_over[run_id].set()
 
+    async def runs_kept(self) -> None:
+        """They are in memory."""
+
     def runs(self, job: str) -> Sequence[RunView]:
         """Runs of a job."""
         self._view(job)

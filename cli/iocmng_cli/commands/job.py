@@ -65,7 +65,8 @@ def run(
     elif wait:
         _print_run(started)
     else:
-        print(f"run {started.id} of {name} started; `iocmng job show {started.id}` says how it goes")
+        how = started.message if started.state is JobState.QUEUED else "started"
+        print(f"run {started.id} of {name} {how}; `iocmng job show {started.id}` says how it goes")
     if wait and started.state is not JobState.SUCCESS:
         if not started.over:
             print(f"error: run {started.id} is not over after {timeout:g} s; it goes on", file=sys.stderr)
@@ -82,11 +83,14 @@ def abort(
 ) -> None:
     """Ask a run to end."""
     with session(ctx).client() as client:
-        aborted = client.abort(find_run(client, name).id)
+        before = find_run(client, name)
+        aborted = client.abort(before.id)
     if json:
         print_json(aborted)
     else:
-        over = "is over already: " if aborted.over else "is asked to end, now "
+        over = (
+            "is over already: " if before.over else "is over: " if aborted.over else "is asked to end, now "
+        )
         print(f"run {aborted.id} of {aborted.job} {over}{aborted.state.name}")
 
 
@@ -197,6 +201,8 @@ class _Bar:
 
 
 def _took(run: RunView) -> str:
+    if run.state is JobState.QUEUED:
+        return ""
     return duration((run.ended or time.time()) - run.started) if run.started else ""
 
 
@@ -207,7 +213,8 @@ def _print_run(run: RunView) -> None:
             "job": run.job,
             "state": word(run.state.name),
             "message": run.message,
-            "progress": "" if run.over else f"{run.progress:.0f} %",
+            "progress": f"{run.progress:.0f} %" if run.state is JobState.RUNNING else "",
+            "lock": run.lock,
             "arguments": value_text(run.arguments),
             "data": value_text(run.data),
             "exit code": "" if run.exit_code is None else str(run.exit_code),

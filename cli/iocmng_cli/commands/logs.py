@@ -131,12 +131,14 @@ def _run_meant(client: Client, name: str) -> str | None:
 
 
 def _run_lines(client: Client, run_id: str, follow: bool) -> Iterator[LogLine]:
-    seen = 0
+    last: LogLine | None = None
     while True:
         over = not follow or client.run(run_id, wait=RUN_POLL).over
-        lines = client.run_log(run_id)
+        lines = list(client.run_log(run_id))
+        # Counting them would not do: the log keeps its latest lines only.
+        seen = len(lines) - lines[::-1].index(last) if last in lines else 0
         yield from lines[seen:]
-        seen = len(lines)
+        last = lines[-1] if lines else last
         if over:
             return
 

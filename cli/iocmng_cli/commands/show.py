@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from iocmng.wire import InstanceDetail, PvView
+from iocmng.wire import InstanceDetail, JobView, PvView
 from iocmng_cli.logic_tables import print_logic
 from iocmng_cli.options import Json, Name
 from iocmng_cli.output import Cell, Column, Row, heading, print_fields, print_json, print_table, word
@@ -36,6 +36,8 @@ def show(ctx: typer.Context, name: Name, json: Json = False) -> None:
     for title, direction in (("Inputs", "input"), ("Outputs", "output")):
         _pvs(title, [port.pv for port in detail.ports if port.direction == direction])
     print_logic(detail)
+    if detail.job is not None:
+        _runs(detail.job)
     _pvs("Default PVs", list(detail.defaults))
     if detail.metrics:
         heading("Metrics")
@@ -142,6 +144,22 @@ def pv_row(pv: PvView) -> Row:
         "rw" if pv.writable else "ro",
         pv_text(pv),
         Cell(alarm, word(pv.severity).style),
+    )
+
+
+def _runs(job: JobView) -> None:
+    heading("Runs")
+    limit = f", at most {duration(job.run_timeout)} each" if job.run_timeout else ""
+    print_fields(
+        {
+            "script": job.script,
+            "when busy": f"{job.on_busy}{limit}",
+            "lock": job.lock,
+            "held by": job.holder,
+            "running": f"{job.current.id}, {job.current.progress:.0f} %" if job.current else "",
+            "waiting": "\n".join(run.id for run in job.waiting),
+        },
+        indent="  ",
     )
 
 

@@ -115,7 +115,8 @@ class Runs:
     async def _start(self, request: Request, name: str, body: Arguments = None) -> Response:
         of_kind(self._control, name, "job")
         view = self._control.start_run(name, body.arguments if body else {}, caller(request).actor)
-        return reply(view, 202, {"Location": f"/api/v1/runs/{view.id}"})
+        await self._control.runs_kept()
+        return reply(self._control.run(view.id), 202, {"Location": f"/api/v1/runs/{view.id}"})
 
     async def _abort(self, request: Request, run: str) -> Response:
         return reply(self._control.abort(run_id(run), caller(request).actor))

@@ -12,6 +12,7 @@ from iocmng.names import did_you_mean
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.parameters import RESERVED, build, explain, live_names, model_of
 from iocmng.spec import Direction, ParameterValue, PortSpec
+from iocmng.spec.script import ArgumentSpec
 from iocmng.values import DType, PortType
 from iocmng.wire import ParameterView
 
@@ -114,7 +115,19 @@ def schema_of(instance: Instance) -> dict[str, Any]:
     arguments = {
         port.name: _port_schema(port) for port in instance.spec.ports if port.direction is Direction.INPUT
     }
-    return {**schema, "arguments": {"type": "object", "properties": arguments, "additionalProperties": False}}
+    required: list[str] = []
+    if instance.spec.script is not None:
+        for name in instance.spec.script.names:
+            argument = instance.spec.script.argument(name)
+            if argument is not None:
+                arguments[name] = _argument_schema(argument)
+            if argument is not None and argument.required and argument.default is None:
+                required.append(name)
+    more = {"required": required} if required else {}
+    return {
+        **schema,
+        "arguments": {**more, "type": "object", "properties": arguments, "additionalProperties": False},
+    }
 
 
 def _json_type(value: Any) -> dict[str, str]:
@@ -136,4 +149,14 @@ def _port_schema(port: PortSpec) -> dict[str, Any]:
         schema["type"] = words.get(record.type, "string")
     if port.value is not None and not hasattr(port.value, "tolist"):
         schema["default"] = port.value
+    return schema
+
+
+def _argument_schema(argument: ArgumentSpec) -> dict[str, Any]:
+    word = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    kind = {"type": word[argument.type.removesuffix("_list")]}
+    schema: dict[str, Any] = {"type": "array", "items": kind} if argument.many else dict(kind)
+    schema["description"] = argument.description
+    if argument.default is not None:
+        schema["default"] = argument.default
     return schema

@@ -42,6 +42,9 @@ from iocmng.wire import (
     SiteMetrics,
 )
 
+RUNS_KEPT = 2.0
+"""Seconds that an answer waits for a run's record to be on disk; a disk that fails refuses no run."""
+
 
 class HostService:
     """Implements HostControl."""
@@ -131,6 +134,10 @@ class HostService:
     async def durable(self) -> None:
         """Have all that operators asked on disk."""
         await asyncio.to_thread(self._desired.commit)
+
+    async def runs_kept(self) -> None:
+        """Have records of runs on disk, as far as the disk takes them."""
+        await asyncio.to_thread(self._runs.flush, RUNS_KEPT)
 
     async def settled(self, name: str, timeout: float) -> InstanceView:
         """Wait until a pending transition of `name` is over, at most `timeout` seconds."""
@@ -245,8 +252,7 @@ class HostService:
     def abort(self, run_id: str, actor: Actor) -> RunView:
         """Ask a run to end; idempotent."""
         job = self._supervisor.job(self.run(run_id).job)
-        if job.current is not None and job.current.run.id == run_id:
-            job.abort(actor)
+        job.abort_run(run_id, actor)
         return self.run(run_id)
 
     def run_log(self, run_id: str) -> Sequence[LogLine]:

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from iocmng.runtime.instance import Instance
+from iocmng.runtime.job import JobInstance
 from iocmng.runtime.ports import Record, RecordPort
 from iocmng.runtime.task import TaskInstance
 from iocmng.spec import RecordSpec
-from iocmng.wire import InstanceDetail, ParameterView, PortView, PvView
+from iocmng.wire import InstanceDetail, JobView, ParameterView, PortView, PvView
 
 
 def pv_view(spec: RecordSpec, record: Record) -> PvView:
@@ -57,6 +58,8 @@ def task_detail(
             "evaluations": instance.evaluations,
             "unknowns": dict(instance.unknowns),
         }
+    elif isinstance(instance, JobInstance):
+        more = {"abandoned": instance.abandoned.where(), "job": job_view(instance)}
     return InstanceDetail(
         view=instance.view(),
         parameters=parameters,
@@ -80,4 +83,20 @@ def task_detail(
         config=spec.plugin.author_config,
         module=spec.plugin.target,
         **more,
+    )
+
+
+def job_view(job: JobInstance) -> JobView:
+    """What a job does with requests, and with which it is busy."""
+    settings, script, holder = job.spec.job, job.spec.script, job.holder
+    own = job.current.run.id if job.current is not None else ""
+    return JobView(
+        on_busy=settings.on_busy,
+        lock=settings.lock or "",
+        holder=str(holder) if holder is not None and holder.run != own else "",
+        run_timeout=settings.run_timeout,
+        keep_runs=settings.keep_runs,
+        current=job.current.run.view if job.current is not None else None,
+        waiting=job.waiting,
+        script=(script.path or " ".join(script.argv) or "named by the request") if script else "",
     )

@@ -98,6 +98,9 @@ class HostControl(Protocol):
             OSError: It cannot be written.
         """
 
+    async def runs_kept(self) -> None:
+        """Have records of runs on disk, as far as the disk takes them; awaited before a started run is told."""
+
     async def settled(self, name: str, timeout: float) -> InstanceView:
         """Wait until a pending transition of `name` is over (state reached, or failed), at most `timeout` seconds."""
 

@@ -119,6 +119,11 @@ class JobInstance(Instance):
         """Runs that wait, in their order."""
         return tuple(asked.run.view for asked in self._waiting.values())
 
+    @property
+    def holder(self) -> Holder | None:
+        """The run that holds the lock of this job, its own one or another's; None when it is free."""
+        return self.yard.locks.holder(self._key)
+
     def start_run(self, arguments: Mapping[str, Any], actor: Actor, put: Put | None = None) -> RunView:
         """Start a run or let it wait; `put` is the one of RUN that asked for it, completed when the run is over.
 
@@ -135,7 +140,7 @@ class JobInstance(Instance):
         complete = complete_arguments(
             self.spec, arguments, lambda name: self.outputs.read(name).value, self.yard.roots
         )
-        holder = self.yard.locks.holder(self._key)
+        holder = self.holder
         if holder is not None and self.spec.job.on_busy == "refuse":
             raise Refused(self._busy(holder), hint=f"wait, or iocmng job abort {holder.job}")
         if len(self._waiting) >= QUEUE:
@@ -166,7 +171,7 @@ class JobInstance(Instance):
         return f"{self.name}: lock {self.spec.job.lock} is held by {holder}"
 
     def _still_waits(self, asked: _Asked) -> None:
-        holder = self.yard.locks.holder(self._key)
+        holder = self.holder
         ahead = self.yard.locks.ahead(self._key, asked.run.id)
         told = f"waits: {self._busy(holder)}" if holder else "waits"
         asked.run.tell(f"{told}; {ahead} before it" if ahead else told)

@@ -19,7 +19,7 @@ from iocmng.wire.instance import (
 from iocmng.wire.log import LogLine
 from iocmng.wire.metrics import MetricsView, SiteMetrics
 from iocmng.wire.pvs import DevicesView, PvReading
-from iocmng.wire.run import RunView
+from iocmng.wire.run import JobView, RunView
 from iocmng.wire.settings import ChangedSetting, ReloadView
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "HostView",
     "InstanceDetail",
     "InstanceView",
+    "JobView",
     "Level",
     "LinkView",
     "LogLine",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iocmng.wire.finding import Finding
+from iocmng.wire.run import JobView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +171,7 @@ class InstanceDetail:
     allowed: tuple[str, ...] = ()
     config: str = ""
     module: str = ""
+    job: JobView | None = None
     rules: tuple[RuleView, ...] = ()
     latched: Mapping[str, Any] = field(default_factory=dict)
     evaluations: int = 0

@@ -35,3 +35,21 @@ class RunView:
     def over(self) -> bool:
         """Whether the run has an outcome."""
         return self.state not in (JobState.RUNNING, JobState.QUEUED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """What a job does with requests, and with which it is busy.
+
+    `holder` says who holds its lock when that is a run of another job, or one that a dead host has left; `waiting`
+    are its runs in their order. `script` is the script's file as the config names it, "" for none. Times in seconds.
+    """
+
+    on_busy: str = "refuse"
+    lock: str = ""
+    holder: str = ""
+    run_timeout: float | None = None
+    keep_runs: int | None = None
+    current: RunView | None = None
+    waiting: tuple[RunView, ...] = ()
+    script: str = ""
