@@ -18,8 +18,14 @@ NOT_SET = "not set by any rule"
 class Shown:
     """What an output shows.
 
-    `value` None leaves the last one; `doubt` is why the value is not sure; `setter` index and value of the active
-    rule that decides it.
+    Attributes:
+        value: None leaves the last one.
+        severity: How good it is.
+        status: Why it is not better.
+        reason: The same in words.
+        doubt: Why the value is not sure.
+        setter: Index and value of the active rule that decides it.
+        decided: Whether the value has been decided, now or before its doubt; a value that stands in has not.
     """
 
     value: Value | None
@@ -28,6 +34,7 @@ class Shown:
     reason: str = ""
     doubt: Unknown | None = None
     setter: tuple[int, Value] | None = None
+    decided: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,6 @@ def _doubtful(
             value = output.port.fail_safe
         elif chosen is None:
             value = None
-        return Shown(value, Severity.INVALID, Status.UDF, str(doubt), doubt, chosen)
+        return Shown(value, Severity.INVALID, Status.UDF, str(doubt), doubt, chosen, decided=False)
     status = Status.CALC if doubt.failed else Status.LINK
     return Shown(value, Severity.INVALID, status, str(doubt), doubt, chosen)

@@ -54,15 +54,12 @@ def begin(
 ) -> EngineState:
     """Return the state of a run before its first step; `changed` says that latches differ from what is on disk."""
     variables = Variables(plan.names)
-    for outputs in plan.settled:
+    for outputs in (plan.constants, *plan.settled):
         for output in outputs:
             latch = latches.get(output.name)
             value = output.default if latch is None else latch.value
             if value is not None and variables.owns(output.name):
                 variables.own(output.name, value, Severity.NO_ALARM, None)
-    for one in plan.transforms:
-        if one.port.value is not None and variables.owns(one.port.name):
-            variables.own(one.port.name, one.port.value, Severity.NO_ALARM, None)
     for group in plan.groups:
         if variables.owns(group.output):
             variables.own(group.output, firsts.get(group.name, ""), Severity.NO_ALARM, None)

@@ -249,9 +249,11 @@ class Stepping:
         self.state.shown[name] = shown
         variables = self.variables
         if variables.owns(name):
-            if news and name in self.plan.feedback and not same(value, variables.values.get(name)):
-                self.state.again = self.now + FEEDBACK_DELAY
-            variables.own(name, value, shown.severity, shown.doubt)
+            if name in self.plan.feedback:
+                variables.later.add(name)
+                if shown.decided and not same(value, variables.values.get(name)):
+                    self.state.again = self.now + FEEDBACK_DELAY
+            variables.own(name, value if shown.decided else None, shown.severity, shown.doubt)
 
     def _actuate(self) -> tuple[tuple[Command, ...], tuple[str, ...]]:
         state = self.state

@@ -33,7 +33,7 @@ def transform(plan: TransformPlan, variables: Variables, last: Shown | None) -> 
             result = last.doubt
         kept = last.value if last is not None else None
         value = plan.port.fail_safe if kept is None else kept
-        return Shown(value, Severity.INVALID, Status.CALC, str(result), result)
+        return Shown(value, Severity.INVALID, Status.CALC, str(result), result, decided=False)
     severity, source = _quality(plan.formula, variables)
     if severity is Severity.NO_ALARM:
         return Shown(result)

@@ -47,6 +47,7 @@ class Variables:
         odd: Unknown names and those that hold an infinity, for which plain evaluation will not do.
         alarmed: Names that are known and in MINOR or MAJOR.
         touched: Names that have changed in this step.
+        later: Names that count as changed in the next step, because some expression has been computed before them.
     """
 
     def __init__(self, names: Names) -> None:
@@ -59,14 +60,16 @@ class Variables:
         self.odd: set[str] = set()
         self.alarmed: dict[str, Severity] = {}
         self.touched: set[str] = set()
+        self.later: set[str] = set()
         for name in names.parameters:
             self._unknown(name, Unknown((f"{name} (no value)",)))
         for name in names.owned:
-            self.own(name, None, Severity.INVALID, Unknown((f"{name} (not written yet)",)))
+            self.own(name, None, Severity.INVALID, undecided(name))
 
     def take(self, snapshot: Snapshot) -> None:
         """Begin a step: take in what differs from the one before."""
-        self.touched.clear()
+        self.touched, self.later = self.later, self.touched
+        self.later.clear()
         known = self._readings
         readings = snapshot.readings
         for name, last in known.items():
@@ -98,10 +101,13 @@ class Variables:
 
     def recall(self, name: str) -> bool:
         """Let an output that is unknown be read as it was decided last, until `own` is called; whether it is so."""
-        if name in self.unknown and name in self.values:
+        if name not in self.unknown:
+            return False
+        if name in self.values:
             self._known(name, self.values[name])
-            return True
-        return False
+        else:
+            self._unknown(name, undecided(name))
+        return True
 
     def _read(self, name: str, reading: Reading) -> None:
         unknown = doubt(name, reading)
@@ -168,6 +174,11 @@ class Variables:
                     self.alarmed[name] = self.alarmed[port]
                 else:
                     self.alarmed.pop(name, None)
+
+
+def undecided(name: str) -> Unknown:
+    """Return why an output is unknown that nothing has been decided about."""
+    return Unknown((f"{name} (not decided yet)",))
 
 
 def doubt(name: str, reading: Reading) -> Unknown | None:
