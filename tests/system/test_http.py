@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import stat
 import subprocess
 import sys
@@ -13,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +18,6 @@ from environments import Environment, outside
 from hosts import RunningHost, own_world, running, without_example
 
 from iocmng.client import Client
-from iocmng.client.stream import Message, messages
 from iocmng.errors import BadInput, IocmngError, LinkRefused, LinkTimeout, NotFound, Refused
 from iocmng.lifecycle import JobState
 from iocmng.wire import EventKind
@@ -363,39 +359,3 @@ def refused(world: dict[str, str], directory: Path) -> subprocess.CompletedProce
         timeout=DEADLINE,
         stdin=subprocess.DEVNULL,
     )
-
-
-def test_a_stream_ends_and_goes_on_over_a_restart_of_the_host(tmp_path: Path) -> None:
-    world = own_world(tmp_path)
-    argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", "RESTARTED"]
-    seen: list[Message] = []
-    with running(Environment(Path(sys.prefix)), tmp_path, argv=argv, env=world) as first:
-        listening = threading.Event()
-
-        def listen() -> None:
-            with (
-                httpx.Client(base_url=first.url, trust_env=False, timeout=DEADLINE) as http,
-                http.stream("GET", "/api/v1/events?after=0") as answer,
-            ):
-                for message in messages(answer.iter_lines()):
-                    seen.append(message)
-                    listening.set()
-
-        thread = threading.Thread(target=listen)
-        thread.start()
-        assert listening.wait(DEADLINE)
-        os.kill(first.process.pid, signal.SIGTERM)
-        assert first.process.wait(DEADLINE) == 0, first.output
-        thread.join(DEADLINE)
-        assert not thread.is_alive()
-        assert any(message.data["text"] == "stopping" for message in seen)
-    assert not (Path(world["IOCMNG_STATE_DIR"]) / "endpoint.json").exists()
-    with running(Environment(Path(sys.prefix)), tmp_path, argv=argv, env=world) as second:
-        headers = {"Last-Event-ID": seen[-1].id}
-        with (
-            httpx.Client(base_url=second.url, trust_env=False, timeout=DEADLINE) as http,
-            http.stream("GET", "/api/v1/events", headers=headers) as answer,
-        ):
-            stream: Any = messages(answer.iter_lines())
-            assert next(stream).kind == "gap"
-            assert next(stream).data["id"] == 1

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from iocmng.host.notify import Notifier, Turns
+from iocmng.host.notify import Notifier, ToldToSystemd, Turns
+from iocmng.lifecycle import HostState
+from iocmng.runtime.clock import RealClock
+from iocmng.spec.defaults import host_records
+from iocmng.testing.records import FakeRecords
 
 
 class Systemd:
@@ -147,3 +153,46 @@ def test_a_socket_that_is_gone_is_told_once(tmp_path: Path, caplog: pytest.LogCa
     for now in range(5):
         notifier.beat(float(now), "up")
     assert caplog.text.count("systemd cannot be told") == 1
+
+
+@pytest.fixture
+def records() -> FakeRecords:
+    made = FakeRecords(RealClock())
+    made.load(host_records("LAB").values(), source="HOST")
+    made.start()
+    for name, value in (("STATE", int(HostState.RUN)), ("INSTANCES", 3), ("RUNNING", 2), ("FAILED", 1)):
+        made.record(f"LAB:HOST:{name}").publish(value)
+    return made
+
+
+def test_a_host_is_followed_from_ready_to_stopping(
+    systemd: Systemd, records: FakeRecords, tmp_path: Path
+) -> None:
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"}
+    heard: list[str] = []
+
+    async def until(text: str) -> None:
+        async with asyncio.timeout(20):
+            while not any(text in datagram for datagram in heard):
+                await asyncio.sleep(0.005)
+                heard.extend(systemd.heard())
+
+    async def main() -> None:
+        with ToldToSystemd(environ, records, "LAB", period=0.01):
+            await until("WATCHDOG=1")
+            records.record("LAB:HOST:FAILED").publish(0)
+            await until("STATUS=RUN: 3 instances, 2 running\n")
+        heard.extend(systemd.heard())
+
+    asyncio.run(main())
+    assert heard[0] == "READY=1\nSTATUS=RUN: 3 instances, 2 running, 1 failed"
+    assert heard[-1] == "STOPPING=1\nSTATUS=stopping"
+    assert not [thread for thread in threading.enumerate() if thread.name == "iocmng-systemd"]
+
+
+def test_a_host_without_systemd_gets_no_thread(records: FakeRecords) -> None:
+    async def main() -> list[str]:
+        with ToldToSystemd({}, records, "LAB"):
+            return [thread.name for thread in threading.enumerate()]
+
+    assert "iocmng-systemd" not in asyncio.run(main())

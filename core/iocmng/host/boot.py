@@ -19,6 +19,7 @@ from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
 from iocmng.host.early import Stopped, serve_signals, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
+from iocmng.host.notify import ToldToSystemd
 from iocmng.host.plan import HostPlan, script_roots
 from iocmng.host.reloading import Reloading
 from iocmng.host.summary import summary
@@ -202,7 +203,8 @@ async def _main(
     gc.freeze()
     gc.enable()
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
-    await host.over()
+    with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix):
+        await host.over()
     settle.cancel()
     await asyncio.gather(host.stop(), admin.stop())
     await asyncio.to_thread(pv_client.close)

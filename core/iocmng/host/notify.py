@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Self
+
+from iocmng.lifecycle import HostState
+from iocmng.names import HOST_SEGMENT, pv_name
+from iocmng.runtime.ports import RecordPort
+from iocmng.values import Reading
 
 _log = logging.getLogger("iocmng.host")
 
+PERIOD = 1.0
 STALE = 6.0
 """Seconds in which each part has to advance: three periods of the slowest, the scan of HOST:ALIVE."""
 LATE = 2.0
@@ -77,6 +87,11 @@ class Notifier:
         """As `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` say."""
         mine = environ.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
         return cls(environ.get("NOTIFY_SOCKET", ""), watchdog=bool(environ.get("WATCHDOG_USEC")) and mine)
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody does."""
+        return bool(self._address)
 
     def watch(self, name: str, sign: Sign) -> None:
         """Let WATCHDOG depend on one more part."""
@@ -154,3 +169,60 @@ def _look(part: _Part, now: float, held_up: float, first: bool) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
+
+
+class ToldToSystemd:
+    """Keeps systemd up to date while the block lasts, from a thread of its own; without systemd there is none.
+
+    WATCHDOG depends on the event loop, on HOST:BEAT, which the watchdog moves as long as the supervision answers, and
+    on the scan of HOST:ALIVE, which is EPICS' own. A block of Python's lock stops the thread, and so the datagrams.
+
+    Args:
+        environ: Where systemd says whom to tell.
+        records: Those of the host, served.
+        prefix: The host's.
+        period: Seconds between two beats.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], records: RecordPort, prefix: str, *, period: float = PERIOD
+    ) -> None:
+        self._notifier = Notifier.of(environ)
+        self._records = records
+        self._prefix = prefix
+        self._period = period
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="iocmng-systemd", daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._notifier.listens:
+            loop = asyncio.get_running_loop()
+            self._notifier.watch("the event loop", Turns(loop.call_soon_threadsafe))
+            self._notifier.watch("the supervision", lambda: self._read("BEAT").value)
+            self._notifier.watch("the scan of EPICS", lambda: self._read("ALIVE").timestamp)
+            self._notifier.ready(self._status())
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._notifier.stopping("stopping")
+
+    def _beat(self) -> None:
+        while not self._over.wait(self._period):
+            self._notifier.beat(time.monotonic(), self._status())
+
+    def _status(self) -> str:
+        counts = {
+            name: int(self._read(name).value or 0) for name in ("INSTANCES", "RUNNING", "FAILED", "DEGRADED")
+        }
+        told = [f"{counts['INSTANCES']} instances", f"{counts['RUNNING']} running"]
+        told += [f"{counts[name]} {name.lower()}" for name in ("FAILED", "DEGRADED") if counts[name]]
+        return f"{HostState(int(self._read('STATE').value or 0)).name}: {', '.join(told)}"
+
+    def _read(self, name: str) -> Reading:
+        return self._records.record(pv_name(self._prefix, HOST_SEGMENT, name)).read()
