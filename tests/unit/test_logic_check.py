@@ -11,11 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iocmng.config import LoadedConfig, parse_config
+from iocmng.errors import BadInput
 from iocmng.logic.check import check_logic
+from iocmng.logic.engine import Program
 from iocmng.logic.functions import BUILTIN_FUNCTIONS
 from iocmng.spec import InstanceSpec, Kind, PluginRef
 from iocmng.spec.build import describe
 from iocmng.wire import Finding, Level
+
+COMPILING = ("expression", "unknown-name", "unknown-function")
+"""What the engine refuses too; other errors are about what it would compute."""
 
 HEAD = """\
 parameters: {gain: 2, both: 1}
@@ -238,9 +243,12 @@ def test_an_instance_may_have_another_mode_and_more_parameters() -> None:
     assert check_logic(loaded, spec_of(loaded, limit=3, mode="reactive")) == ()
 
 
-def test_reading_what_rules_set() -> None:
+def test_reading_what_is_decided_later() -> None:
     (found,) = check_logic(load(rule("condition: R > 1 or A > 1, outputs: {R: 1}")))
     assert (found.level, found.code) == (Level.NOTE, "feedback")
+    chain = "rules: [{id: a, condition: A, outputs: {R: 1}}, {id: b, condition: R, message: x}]"
+    assert check_logic(load(chain)) == ()
+    assert [one.code for one in check_logic(load(f"{transform('R')}\n{chain}"))] == ["feedback"]
     first = "rules: [{id: a, condition: A, group: G}, {id: b, condition: G_FIRST == 'a', message: x}]"
     assert check_logic(load(first)) == ()
 
@@ -294,6 +302,22 @@ def test_any_expression_gives_findings_and_no_error(expression: str, chance: ran
         assert finding.where.line in (0, 1)
         assert finding.message
         str(finding)
+
+
+GOOD_WORDS = TERMS.replace("GATE NAME", "GATE FLAG T_ok").replace("'x'", "POINT").split()
+
+
+@settings(max_examples=200, deadline=2000)
+@given(st.lists(st.sampled_from(GOOD_WORDS), min_size=1, max_size=9).map(" ".join))
+def test_what_is_accepted_compiles_and_what_compiles_is_accepted(expression: str) -> None:
+    loaded = load(rule(f"condition: {json.dumps(expression)}, outputs: {{R: 1}}"))
+    refused = any(one.level is Level.ERROR and one.code in COMPILING for one in check_logic(loaded))
+    try:
+        Program.compile(spec_of(loaded))
+    except BadInput:
+        assert refused
+    else:
+        assert not refused
 
 
 @pytest.mark.parametrize(

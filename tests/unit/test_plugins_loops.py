@@ -122,6 +122,18 @@ def test_code_may_make_everything_of_everything() -> None:
     assert found(one, spec("b", ports.format("H:A:OUT"))) == {}
 
 
+def test_later_rules_follow_earlier_ones() -> None:
+    chain = """
+arguments:
+  inputs: {IN: {link: 'H:B:OUT', trigger: true}}
+  outputs: {MID: {value: 0}, OUT: {value: 0}}
+rules: [{id: r, condition: IN, outputs: {MID: 1}}, {id: s, condition: MID, outputs: {OUT: 1}}]
+"""
+    assert set(found(spec("a", chain), spec("b", follower("H:A:OUT")))) == {"a", "b"}
+    back = chain.replace("condition: IN", "condition: OUT").replace("condition: MID", "condition: IN")
+    assert found(spec("a", back), spec("b", follower("H:A:MID"))) == {}
+
+
 def test_a_rule_that_reads_its_own_output_is_no_circle() -> None:
     text = RULES.replace("MID > 3 or not IN_ok", "OUT > 1 or IN > 3")
     assert found(spec("a", text), spec("b", follower("H:A:MID", "link_mode: poll"))) == {}

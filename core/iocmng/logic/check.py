@@ -81,7 +81,7 @@ class _Place:
     """An expression: whose it is, its key path, its text, and where each name that it reads first stands."""
 
     subject: str
-    path: tuple[str | int, ...]
+    path: tuple[str, int, str]
     text: str
 
     @property
@@ -209,8 +209,13 @@ class _Checker:
         return f"did you mean {near!r}?" if (near := nearest(name, self.known)) else did_you_mean(name, shown)
 
     def _feedback(self, place: _Place, name: str, position: Position) -> None:
-        if any(name in rule.outputs or name == rule.message_pv for rule in self.config.rules):
-            text = f"{name!r} is set by rules: here it is what the evaluation before decided"
+        setters = [
+            index
+            for index, rule in enumerate(self.config.rules)
+            if name in rule.outputs or name == rule.message_pv
+        ]
+        if setters and (place.path[0] == "transforms" or place.path[1] <= setters[-1]):
+            text = f"{name!r} is decided later: here it is what the evaluation before decided"
             self._note(Level.NOTE, "feedback", place, position, text)
 
     def _function(self, place: _Place, name: str, position: Position) -> None:

@@ -77,22 +77,26 @@ def _add_work(spec: InstanceSpec, owners: _Owners, graph: _Graph) -> None:
         return
     ports = {port.name: port for port in spec.ports}
     pvs = {name: port.record.name for name, port in ports.items()}
-    # A change of what rules set evaluates nothing in the same instance.
-    decided = {name for rule in spec.logic.rules for name in (*rule.outputs, rule.message_pv)}
+    rules = spec.logic.rules
+    last = {name: index for index, rule in enumerate(rules) for name in (*rule.outputs, rule.message_pv)}
 
-    def add(expressions: Iterable[str | None], outputs: Iterable[str], points: frozenset[str]) -> None:
-        for name in {name for text in expressions for name in _reads(text, ports)} - decided:
+    def add(
+        place: int, expressions: Iterable[str | None], outputs: Iterable[str], points: frozenset[str]
+    ) -> None:
+        for name in {name for text in expressions for name in _reads(text, ports)}:
+            if last.get(name, -1) >= place:
+                continue  # decided later: the next evaluation reads it, and nothing asks for that one
             # A rule that commands what it reads has reached its end when that has followed.
             graph[pvs[name]] |= {pvs[one] for one in outputs if one in pvs} | (
                 points - {_local(ports[name], owners)}
             )
 
     for transform in spec.logic.transforms:
-        add([transform.expression], [transform.output], frozenset())
-    for rule in spec.logic.rules:
+        add(0, [transform.expression], [transform.output], frozenset())
+    for index, rule in enumerate(rules):
         commanded = (_local(ports[name], owners) for name in rule.actuators if name in ports)
         points = frozenset(pv for pv in commanded if pv is not None and owners[pv][1].record.writable)
-        add([rule.condition, rule.clear_when], [*rule.outputs, rule.message_pv or ""], points)
+        add(index, [rule.condition, rule.clear_when], [*rule.outputs, rule.message_pv or ""], points)
     if spec.class_name:
         free = {pvs[name] for name, port in ports.items() if port.direction is Direction.OUTPUT} - {
             pvs.get(name) for name in spec.logic.outputs
