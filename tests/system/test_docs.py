@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from iocmng import JobBase, TaskBase
 from iocmng.config import parse_config
 from iocmng.errors import ExitCode
 from iocmng.lifecycle import HostState, JobState, State
+from iocmng.logic.check import check_logic
 from iocmng.plugins.hookspecs import HookSpecs
 from iocmng.settings import load_settings
 from iocmng.testing import run_job, run_task
@@ -30,11 +32,35 @@ from iocmng_cli.main import app
 WRITTEN = [str(path.relative_to(ROOT)) for path in documents() if "reference" not in path.parts]
 EVERY = [block for name in WRITTEN for block in blocks(name)]
 CONFIGS = [block for block in EVERY if block.language == "yaml"]
+STEPS = [
+    pytest.param(found, id=heading)
+    for heading, found in sections("docs/declarative.md").items()
+    if any(block.file == "test_guard.py" for block in found)
+]
+SHOWN = [
+    pytest.param(found, id=f"{name}: {heading}")
+    for name in WRITTEN
+    for heading, found in sections(name).items()
+    if any(
+        block.language == "bash" and after.language == "text" and block.text.startswith("iocmng ")
+        for block, after in pairwise(found)
+    )
+]
 RECIPES = [
     pytest.param(found, id=heading)
     for heading, found in sections("docs/how-to.md").items()
     if any(block.language == "python" for block in found)
 ]
+
+
+def write(found: list[Block], folder: Path) -> dict[str, Path]:
+    """Write the blocks that are files; a later one of the same name takes the place of an earlier."""
+    files = {}
+    for block in found:
+        if name := block.file or ("trace.csv" if block.language == "csv" else ""):
+            files[name] = folder / name
+            files[name].write_text(block.text)
+    return files
 
 
 def load(path: Path) -> ModuleType:
@@ -62,7 +88,16 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
-    assert {block.language for block in EVERY} <= {"python", "yaml", "bash", "sh", "text", "mermaid", ""}
+    assert {block.language for block in EVERY} <= {
+        "python",
+        "yaml",
+        "bash",
+        "sh",
+        "text",
+        "csv",
+        "mermaid",
+        "",
+    }
 
 
 @pytest.mark.parametrize("step", list(sections("docs/tutorial.md").items()), ids=lambda step: step[0])
@@ -82,11 +117,42 @@ def test_each_step_of_the_tutorial_passes_its_test(step: tuple[str, list[Block]]
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("step", STEPS)
+def test_each_declarative_step_passes_its_tests(
+    step: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = write(step, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    tests = [thing for name, thing in vars(load(files["test_guard.py"])).items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_shown_output_is_what_the_command_prints(shown: list[Block], tmp_path: Path) -> None:
+    write(shown, tmp_path)
+    compared = 0
+    for block, after in pairwise([*shown, shown[-1]]):
+        if block.language != "bash" or after.language != "text":
+            continue
+        (line,) = block.text.splitlines()
+        done = subprocess.run(
+            [sys.executable, "-m", "iocmng_cli", *shlex.split(line)[1:]],
+            cwd=tmp_path,
+            env={**outside(), "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+        )
+        assert done.stdout.replace(f"{tmp_path}/", "") == after.text, done.stderr
+        compared += 1
+    assert compared
+
+
 @pytest.mark.parametrize("found", RECIPES)
 def test_each_recipe_runs(found: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for block in found:
-        if block.file:
-            (tmp_path / block.file).write_text(block.text)
+    write(found, tmp_path)
     (code,) = (block for block in found if block.language == "python")
     module = load(tmp_path / code.file)
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -117,6 +183,7 @@ def test_configs_and_site_files_load(block: Block, tmp_path: Path) -> None:
         loaded = parse_config(block.text, "config.yaml")
         assert loaded.findings == ()
         assert loaded.config is not None
+        assert check_logic(loaded, certain=False) == ()
 
 
 def command_lines() -> list[Any]:
