@@ -8,18 +8,18 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from iocmng.api import models
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, router
 from iocmng.api.problems import ProblemRaised, of_error
 from iocmng.api.pvs import MOST, SHORTEST_PERIOD
 from iocmng.api.replies import reply
-from iocmng.api.streams import Streams, message
+from iocmng.api.streams import EventStream, Streams, message
 from iocmng.api.subscriptions import Subscription, Subscriptions
 from iocmng.errors import IocmngError
 from iocmng.runtime.control import HostControl, PvAccess
@@ -46,79 +46,58 @@ class Anywhere:
     def routers(self) -> tuple[APIRouter, APIRouter]:
         """Reading, and operating."""
         reading, operating = router(ViewerRoute, tag="pvs"), router(OperatorRoute, tag="pvs")
-        served: list[tuple[APIRouter, str, str, Any, str, str, type]] = [
-            (reading, "POST", "/pvs/get", self._get, "anywhere_get", "Read a PV", models.PvAnswer),
-            (operating, "POST", "/pvs/put", self._put, "anywhere_put", "Write a PV", models.PvPut),
-            (
-                reading,
-                "POST",
-                "/pvs/monitor",
-                self._subscribe,
-                "anywhere_subscribe",
-                "Subscribe to a PV under a key of the caller",
-                models.PvMonitor,
-            ),
-            (
-                reading,
-                "GET",
-                "/pvs/monitor/{key:path}",
-                self._subscription,
-                "anywhere_subscription",
-                "A subscription with its latest reading",
-                models.PvMonitored,
-            ),
-            (
-                reading,
-                "DELETE",
-                "/pvs/monitor/{key:path}",
-                self._unsubscribe,
-                "anywhere_unsubscribe",
-                "End a subscription",
-                models.PvMonitor,
-            ),
-            (
-                reading,
-                "GET",
-                "/pvs/monitors",
-                self._of_caller,
-                "anywhere_subscriptions",
-                "Subscriptions of the caller",
-                models.PvMonitors,
-            ),
-            (
-                reading,
-                "GET",
-                "/pvs/provider",
-                self._provider,
-                "anywhere_provider",
-                "How PVs without a scheme are reached",
-                models.PvProvider,
-            ),
-            (
-                reading,
-                "GET",
-                "/devices",
-                self._devices,
-                "devices",
-                "Devices of the beamline file",
-                models.Devices,
-            ),
-        ]
-        for routes, method, path, endpoint, operation, summary, model in served:
-            routes.add_api_route(
-                path,
-                endpoint,
-                methods=[method],
-                openapi_extra=answer(model),
-                operation_id=operation,
-                summary=summary,
-            )
-        reading.add_api_route(
+        reading.serve("POST", "/pvs/get", self._get, "anywhere_get", "Read a PV", models.PvAnswer)
+        operating.serve("POST", "/pvs/put", self._put, "anywhere_put", "Write a PV", models.PvPut)
+        reading.serve(
+            "POST",
+            "/pvs/monitor",
+            self._subscribe,
+            "anywhere_subscribe",
+            "Subscribe to a PV under a key of the caller",
+            models.PvMonitor,
+        )
+        reading.serve(
+            "GET",
+            "/pvs/monitor/{key:path}",
+            self._subscription,
+            "anywhere_subscription",
+            "A subscription with its latest reading",
+            models.PvMonitored,
+        )
+        reading.serve(
+            "DELETE",
+            "/pvs/monitor/{key:path}",
+            self._unsubscribe,
+            "anywhere_unsubscribe",
+            "End a subscription",
+            models.PvMonitor,
+        )
+        reading.serve(
+            "GET",
+            "/pvs/monitors",
+            self._of_caller,
+            "anywhere_subscriptions",
+            "Subscriptions of the caller",
+            models.PvMonitors,
+        )
+        reading.serve(
+            "GET",
+            "/pvs/provider",
+            self._provider,
+            "anywhere_provider",
+            "How PVs without a scheme are reached",
+            models.PvProvider,
+        )
+        reading.serve(
+            "GET", "/devices", self._devices, "devices", "Devices of the beamline file", models.Devices
+        )
+        reading.serve(
+            "GET",
             "/pvs/monitor",
             self._stream,
-            response_class=_EventStream,
-            operation_id="anywhere_monitor",
-            summary="PVs as server-sent events: each now, and whenever it changes",
+            "anywhere_monitor",
+            "PVs as server-sent events: each now, and whenever it changes",
+            response_class=EventStream,
         )
         return reading, operating
 
@@ -206,10 +185,6 @@ class Anywhere:
         for name in names:
             self._access.address(name)
         return self._streams.stream(_readings(self._access, names, period))
-
-
-class _EventStream(Response):
-    media_type = "text/event-stream"
 
 
 async def _boxed(awaited: Awaitable[T]) -> tuple[T]:

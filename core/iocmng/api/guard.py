@@ -15,15 +15,6 @@ ROLE_KEY = "x-role"
 ANSWER_KEY = "x-answer"
 
 
-def answer(*models: type) -> dict[str, Any]:
-    """What a route answers with, for the OpenAPI document: one of `models`, any object without them.
-
-    FastAPI's own `response_model` would build validators at every start, a third of a second in all, that
-    nothing uses: answers are made by `to_plain`.
-    """
-    return {ANSWER_KEY: [model.__name__ for model in models]}
-
-
 class GuardedRoute(APIRoute):
     """A route that needs a role."""
 
@@ -68,6 +59,40 @@ class AdminRoute(GuardedRoute):
     role = Role.ADMIN
 
 
-def router(route: type[GuardedRoute], prefix: str = "", tag: str = "") -> APIRouter:
+class Routes(APIRouter):
+    """Routes that need one role."""
+
+    def serve(
+        self,
+        method: str,
+        path: str,
+        endpoint: Callable[..., Any],
+        operation: str,
+        summary: str,
+        *answers: type,
+        **options: Any,
+    ) -> None:
+        """Add a route.
+
+        FastAPI's own `response_model` would build validators at every start, a third of a second in all, that
+        nothing uses: answers are made by `to_plain`, and `answers` only describe them.
+
+        Args:
+            method: Of HTTP.
+            path: Below the prefix.
+            endpoint: What answers.
+            operation: Its name in the OpenAPI document.
+            summary: What it does.
+            answers: What it answers with: one of these models, any object without them.
+            options: Others of FastAPI; with a `response_class` the answer is no JSON.
+        """
+        if "response_class" not in options:
+            options["openapi_extra"] = {ANSWER_KEY: [model.__name__ for model in answers]}
+        self.add_api_route(
+            path, endpoint, methods=[method], operation_id=operation, summary=summary, **options
+        )
+
+
+def router(route: type[GuardedRoute], prefix: str = "", tag: str = "") -> Routes:
     """A router whose every route is of that kind."""
-    return APIRouter(prefix=prefix, route_class=route, tags=[tag] if tag else None)
+    return Routes(prefix=prefix, route_class=route, tags=[tag] if tag else None)

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from iocmng.api import metrics, models
 from iocmng.api.gate import caller
-from iocmng.api.guard import AdminRoute, PublicRoute, ViewerRoute, answer, router
+from iocmng.api.guard import AdminRoute, PublicRoute, ViewerRoute, router
 from iocmng.api.replies import listing, reply
 from iocmng.api.streams import Streams
 from iocmng.api.tokens import TokenStore
@@ -29,88 +29,65 @@ class Hosting:
     def probes(self) -> tuple[APIRouter, APIRouter]:
         """What stands outside /api/v1."""
         public = router(PublicRoute, tag="probes")
-        public.add_api_route(
-            "/livez", self._livez, response_class=PlainTextResponse, operation_id="livez", summary="It lives"
-        )
-        public.add_api_route(
+        public.serve("GET", "/livez", self._livez, "livez", "It lives", response_class=PlainTextResponse)
+        public.serve(
+            "GET",
             "/readyz",
             self._readyz,
+            "readyz",
+            "Records are served and no start is pending",
             response_class=PlainTextResponse,
             responses={503: {"content": {"text/plain": {}}, "description": "What it waits for"}},
-            operation_id="readyz",
-            summary="Records are served and no start is pending",
         )
         reading = router(ViewerRoute, tag="probes")
-        reading.add_api_route(
+        reading.serve(
+            "GET",
             "/metrics",
             self._metrics,
+            "metrics",
+            "Metrics in Prometheus' text format",
             response_class=PlainTextResponse,
-            operation_id="metrics",
-            summary="Metrics in Prometheus' text format",
         )
         return public, reading
 
     def routers(self) -> tuple[APIRouter, APIRouter, APIRouter]:
         """Public, reading, administering."""
         public = router(PublicRoute, tag="host")
-        public.add_api_route(
-            "/health",
-            self._health,
-            openapi_extra=answer(models.Health),
-            operation_id="health",
-            summary="How it is",
-        )
+        public.serve("GET", "/health", self._health, "health", "How it is", models.Health)
         reading = router(ViewerRoute, tag="host")
-        reading.add_api_route(
-            "/host", self._host, openapi_extra=answer(HostView), operation_id="host", summary="The host"
-        )
-        reading.add_api_route(
-            "/config",
-            self._config,
-            openapi_extra=answer(),
-            operation_id="config",
-            summary="Settings in force with their origin, without secrets",
+        reading.serve("GET", "/host", self._host, "host", "The host", HostView)
+        reading.serve(
+            "GET", "/config", self._config, "config", "Settings in force with their origin, without secrets"
         )
         admin = router(AdminRoute, tag="host")
-        admin.add_api_route(
-            "/rescan",
-            self._rescan,
-            methods=["POST"],
-            openapi_extra=answer(),
-            operation_id="rescan",
-            summary="Look for plugins again",
-        )
-        admin.add_api_route(
+        admin.serve("POST", "/rescan", self._rescan, "rescan", "Look for plugins again")
+        admin.serve(
+            "POST",
             "/config/reload",
             self._reload,
-            methods=["POST"],
-            openapi_extra=answer(ReloadView),
-            operation_id="config_reload",
-            summary="Read the settings again, and apply what needs no restart",
+            "config_reload",
+            "Read the settings again, and apply what needs no restart",
+            ReloadView,
         )
-        admin.add_api_route(
-            "/tokens",
-            self._list_tokens,
-            openapi_extra=answer(models.Tokens),
-            operation_id="tokens_list",
-            summary="Tokens, without their secrets",
+        admin.serve(
+            "GET", "/tokens", self._list_tokens, "tokens_list", "Tokens, without their secrets", models.Tokens
         )
-        admin.add_api_route(
+        admin.serve(
+            "POST",
             "/tokens",
             self._create_token,
-            methods=["POST"],
+            "tokens_create",
+            "Make a token; its secret is shown this once",
+            NewToken,
             status_code=201,
-            openapi_extra=answer(NewToken),
-            operation_id="tokens_create",
-            summary="Make a token; its secret is shown this once",
         )
-        admin.add_api_route(
+        admin.serve(
+            "DELETE",
             "/tokens/{name}",
             self._revoke_token,
-            methods=["DELETE"],
-            openapi_extra=answer(models.Done),
-            operation_id="tokens_revoke",
-            summary="Forget a created token",
+            "tokens_revoke",
+            "Forget a created token",
+            models.Done,
         )
         return public, reading, admin
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from iocmng.api import models, seed
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, router
 from iocmng.api.lookup import Wait, instance_name, of_kind, settled
 from iocmng.api.problems import ProblemRaised, of_error
 from iocmng.api.replies import listing, reply
@@ -42,60 +42,49 @@ class Instances:
         """Reading, and operating."""
         prefix, named = f"/{self._collection}", f"{self._collection}_"
         reading = router(ViewerRoute, prefix, self._collection)
-        reading.add_api_route(
-            "",
-            self._all,
-            openapi_extra=answer(models.Listing),
-            operation_id=f"{named}list",
-            summary="List them",
-        )
-        reading.add_api_route(
-            "/{name}",
-            self._one,
-            openapi_extra=answer(models.EntryDetail),
-            operation_id=f"{named}get",
-            summary="One of them",
-        )
-        reading.add_api_route(
+        reading.serve("GET", "", self._all, f"{named}list", "List them", models.Listing)
+        reading.serve("GET", "/{name}", self._one, f"{named}get", "One of them", models.EntryDetail)
+        reading.serve(
+            "GET",
             "/{name}/startup",
             self._startup,
-            openapi_extra=answer(models.Startup),
-            operation_id=f"{named}startup",
-            summary="How it starts and what it serves",
+            f"{named}startup",
+            "How it starts and what it serves",
+            models.Startup,
         )
-        reading.add_api_route(
+        reading.serve(
+            "GET",
             "/{name}/schema",
             self._schema,
-            openapi_extra=answer(),
-            operation_id=f"{named}schema",
-            summary="JSON Schema of its parameters, and of a job's arguments",
+            f"{named}schema",
+            "JSON Schema of its parameters, and of a job's arguments",
         )
         operating = router(OperatorRoute, prefix, self._collection)
         for verb in VERBS:
-            operating.add_api_route(
+            operating.serve(
+                "POST",
                 f"/{{name}}/{verb.value}",
                 self._acting(verb),
-                methods=["POST"],
-                openapi_extra=answer(models.Acted),
-                operation_id=f"{named}{verb.value}",
-                summary=f"{verb.value.capitalize()} it",
+                f"{named}{verb.value}",
+                f"{verb.value.capitalize()} it",
+                models.Acted,
             )
         for word, enabled in (("enable", True), ("disable", False)):
-            operating.add_api_route(
+            operating.serve(
+                "POST",
                 f"/{{name}}/{word}",
                 self._enabling(enabled),
-                methods=["POST"],
-                openapi_extra=answer(models.Acted),
-                operation_id=f"{named}{word}",
-                summary="Start it at boot" if enabled else "Stop it, and do not start it at boot",
+                f"{named}{word}",
+                "Start it at boot" if enabled else "Stop it, and do not start it at boot",
+                models.Acted,
             )
-        operating.add_api_route(
+        operating.serve(
+            "PATCH",
             "/{name}/parameters",
             self._set_parameters,
-            methods=["PATCH"],
-            openapi_extra=answer(models.EntryDetail),
-            operation_id=f"{named}set",
-            summary="Set parameters, all or none",
+            f"{named}set",
+            "Set parameters, all or none",
+            models.EntryDetail,
         )
         return reading, operating
 

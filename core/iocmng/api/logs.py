@@ -11,11 +11,11 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from iocmng.api import events, models
-from iocmng.api.guard import ViewerRoute, answer, router
+from iocmng.api.guard import ViewerRoute, router
 from iocmng.api.instances import COLLECTIONS
 from iocmng.api.lookup import HOST, level_name, of_kind
 from iocmng.api.replies import listing
-from iocmng.api.streams import Streams, message
+from iocmng.api.streams import EventStream, Streams, message
 from iocmng.errors import BadInput
 from iocmng.runtime.control import HostControl
 from iocmng.wire import EventKind, LogLine
@@ -38,22 +38,24 @@ class Logs:
     def routers(self) -> tuple[APIRouter]:
         """Reading."""
         reading = router(ViewerRoute)
-        reading.add_api_route(
+        reading.serve(
+            "GET",
             "/events",
             self._events,
-            response_class=_EventStream,
-            operation_id="events",
+            "events",
+            "What happens, as server-sent events",
+            response_class=EventStream,
             tags=["host"],
-            summary="What happens, as server-sent events",
         )
         for collection in COLLECTIONS:
-            reading.add_api_route(
+            reading.serve(
+                "GET",
                 f"/{collection}/{{name}}/log",
                 self._log_of(COLLECTIONS[collection]),
-                openapi_extra=answer(models.Lines),
-                operation_id=f"{collection}_log",
+                f"{collection}_log",
+                "Its log, `HOST` for the host's own; with `follow` as server-sent events",
+                models.Lines,
                 tags=[collection],
-                summary="Its log, `HOST` for the host's own; with `follow` as server-sent events",
             )
         return (reading,)
 
@@ -88,10 +90,6 @@ class Logs:
             return self._streams.stream(_follow(self._control, name, lowest, begin, limit))
 
         return log
-
-
-class _EventStream(Response):
-    media_type = "text/event-stream"
 
 
 def _time(last_id: str) -> float:

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from iocmng.api import models
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, router
 from iocmng.api.lookup import pv_name
 from iocmng.api.replies import listing, reply
-from iocmng.api.streams import Streams, message
+from iocmng.api.streams import EventStream, Streams, message
 from iocmng.errors import IocmngError
 from iocmng.runtime.control import HostControl
 from iocmng.values import PortType
@@ -34,36 +34,20 @@ class Pvs:
     def routers(self) -> tuple[APIRouter, APIRouter]:
         """Reading, and operating."""
         reading = router(ViewerRoute, "/host", "host")
-        reading.add_api_route(
-            "/pvs",
-            self._all,
-            openapi_extra=answer(models.Pvs),
-            operation_id="pvs_list",
-            summary="PVs of the host",
-        )
-        reading.add_api_route(
+        reading.serve("GET", "/pvs", self._all, "pvs_list", "PVs of the host", models.Pvs)
+        reading.serve(
+            "GET",
             "/monitor",
             self._monitor,
-            response_class=_EventStream,
-            operation_id="pvs_monitor",
-            summary="PVs as server-sent events: each now, and whenever it differs",
+            "pvs_monitor",
+            "PVs as server-sent events: each now, and whenever it differs",
+            response_class=EventStream,
         )
-        reading.add_api_route(
-            "/pvs/{pv}",
-            self._one,
-            openapi_extra=answer(PvView),
-            operation_id="pvs_get",
-            summary="One PV, by full name or INSTANCE:PORT",
+        reading.serve(
+            "GET", "/pvs/{pv}", self._one, "pvs_get", "One PV, by full name or INSTANCE:PORT", PvView
         )
         operating = router(OperatorRoute, "/host", "host")
-        operating.add_api_route(
-            "/pvs/{pv}",
-            self._put,
-            methods=["PUT"],
-            openapi_extra=answer(PvView),
-            operation_id="pvs_put",
-            summary="Write a writable PV",
-        )
+        operating.serve("PUT", "/pvs/{pv}", self._put, "pvs_put", "Write a writable PV", PvView)
         return reading, operating
 
     async def _all(
@@ -92,10 +76,6 @@ class Pvs:
         for name in pv:
             self._control.pv(pv_name(name))
         return self._streams.stream(_changes(self._control, tuple(dict.fromkeys(pv)), period))
-
-
-class _EventStream(Response):
-    media_type = "text/event-stream"
 
 
 async def _changes(control: HostControl, names: tuple[str, ...], period: float) -> AsyncGenerator[str, None]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from iocmng.api import models
 from iocmng.api.gate import caller
-from iocmng.api.guard import OperatorRoute, ViewerRoute, answer, router
+from iocmng.api.guard import OperatorRoute, ViewerRoute, router
 from iocmng.api.instances import acted
 from iocmng.api.lookup import LONGEST_WAIT, Wait, of_kind, run_id
 from iocmng.api.replies import listing, reply
@@ -32,68 +32,48 @@ class Runs:
     def routers(self) -> tuple[APIRouter, APIRouter]:
         """Reading, and operating."""
         reading = router(ViewerRoute, tag="runs")
-        reading.add_api_route(
-            "/jobs/{name}/runs",
-            self._of_job,
-            openapi_extra=answer(models.Runs),
-            operation_id="jobs_runs",
-            summary="Runs of a job, newest first",
+        reading.serve(
+            "GET", "/jobs/{name}/runs", self._of_job, "jobs_runs", "Runs of a job, newest first", models.Runs
         )
-        reading.add_api_route(
-            "/runs/{run}",
-            self._one,
-            openapi_extra=answer(RunView),
-            operation_id="runs_get",
-            summary="One run",
-        )
-        reading.add_api_route(
-            "/runs/{run}/log",
-            self._log,
-            openapi_extra=answer(models.Lines),
-            operation_id="runs_log",
-            summary="Its log",
-        )
+        reading.serve("GET", "/runs/{run}", self._one, "runs_get", "One run", RunView)
+        reading.serve("GET", "/runs/{run}/log", self._log, "runs_log", "Its log", models.Lines)
         operating = router(OperatorRoute, tag="runs")
-        operating.add_api_route(
+        operating.serve(
+            "POST",
             "/jobs/{name}/runs",
             self._start,
-            methods=["POST"],
+            "jobs_start_run",
+            "Start a run",
+            RunView,
             status_code=202,
-            openapi_extra=answer(RunView),
-            operation_id="jobs_start_run",
-            summary="Start a run",
         )
-        operating.add_api_route(
-            "/runs/{run}/abort",
-            self._abort,
-            methods=["POST"],
-            openapi_extra=answer(RunView),
-            operation_id="runs_abort",
-            summary="Ask it to end; idempotent",
+        operating.serve(
+            "POST", "/runs/{run}/abort", self._abort, "runs_abort", "Ask it to end; idempotent", RunView
         )
-        operating.add_api_route(
+        operating.serve(
+            "POST",
             "/jobs/{name}/run",
             self._run_job,
-            methods=["POST"],
-            openapi_extra=answer(models.JobRan),
-            operation_id="jobs_run",
-            summary="Run a job and wait for its result",
+            "jobs_run",
+            "Run a job and wait for its result",
+            models.JobRan,
         )
-        operating.add_api_route(
+        operating.serve(
+            "POST",
             "/tasks/{name}/run",
             self._run_task,
-            methods=["POST"],
-            openapi_extra=answer(models.Acted),
-            operation_id="tasks_run",
-            summary="Run a triggered task once",
+            "tasks_run",
+            "Run a triggered task once",
+            models.Acted,
         )
-        operating.add_api_route(
+        operating.serve(
+            "POST",
             "/plugins/{name}/run",
             self._run,
-            methods=["POST"],
-            openapi_extra=answer(models.JobRan, models.Acted),
-            operation_id="plugins_run",
-            summary="Run a job and wait for its result, or a triggered task once",
+            "plugins_run",
+            "Run a job and wait for its result, or a triggered task once",
+            models.JobRan,
+            models.Acted,
         )
         return reading, operating
 

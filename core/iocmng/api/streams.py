@@ -22,6 +22,12 @@ MEDIA_TYPE = "text/event-stream"
 T = TypeVar("T")
 
 
+class EventStream(Response):
+    """How a route describes that it answers with a stream."""
+
+    media_type = MEDIA_TYPE
+
+
 class Streams:
     """All open streams and waits of a server.
 
