@@ -189,7 +189,6 @@ def test_an_output_has_no_access_group_and_no_keys_of_inputs() -> None:
         ("isolation: process", "isolation"),
         ("memory_limit: 100", "memory_limit"),
         ("engine: cothread", "engine"),
-        ("script: {path: a.py}", "script"),
         ("handshake: {prefixes: {main: 'A:'}}", "handshake"),
     ],
 )

@@ -434,3 +434,29 @@ def test_the_host_decides_the_provider_of_links(site: Site) -> None:
     site.settings = {"pva": False}
     link = site.build().candidates[0].spec.ports[0].link
     assert str(link and link.address) == "ca://X:T"
+
+
+def test_links_to_instances_of_this_host(site: Site) -> None:
+    site.plugin("tank", "arguments: {inputs: {POINT: {}}, outputs: {LEVEL: {}}}")
+    site.plugin(
+        "pump",
+        """
+arguments:
+  inputs:
+    GOOD: {link: 'P:TANK:LEVEL.HIGH'}
+    STATE: {link: 'ca://P:TANK:STATUS'}
+    TYPO: {link: 'P:TANK:LEVL'}
+    ELSEWHERE: {link: 'P:OTHER:LEVEL'}
+    VALVE: {link: 'P:TANK:LEVEL'}
+  outputs:
+    SET: {link: 'P:TANK:POINT'}
+    WRONG: {link: 'pva://P:TANK:LEVEL'}
+rules: [{id: r, condition: GOOD > 1, actuators: {VALVE: 1}, on_invalid: hold}]
+""",
+    )
+    found = [one for one in site.build().candidates[0].findings if one.code == "link-nowhere"]
+    assert [(one.level, one.where.line, one.where.column) for one in found] == [
+        (Level.WARNING, 6, 18), (Level.WARNING, 8, 19), (Level.WARNING, 11, 19),
+    ]  # fmt: skip
+    assert found[0].hint == "did you mean 'LEVEL'?"
+    assert "read-only" in found[1].message

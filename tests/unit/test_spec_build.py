@@ -193,12 +193,8 @@ def test_tasks_and_jobs() -> None:
     assert spec.stall_after == 10.0
     job = made("job: {on_busy: queue, lock: crate, run_timeout: 5}", kind=Kind.JOB)
     assert job.defaults.keys() == job_defaults("").keys()
-    assert (job.job.on_busy, job.job.lock, job.job.run_timeout, job.job.keep_runs) == (
-        "queue",
-        "crate",
-        5.0,
-        50,
-    )
+    assert (job.job.on_busy, job.job.lock, job.job.run_timeout) == ("queue", "crate", 5.0)
+    assert job.job.keep_runs is None
 
 
 def test_sections_of_the_other_kind_are_warned_about() -> None:

@@ -95,15 +95,21 @@ class Rule(Strict):
     condition: Word = Field(description="Expression.")
     message: str = Field(default="", description="Shown in MESSAGE and the log when the rule becomes active.")
     message_pv: Text | None = Field(default=None, description="String output that gets time and message.")
-    outputs: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
-    actuators: Annotated[dict[str, Any], OrEmptyMapping] = Field(default_factory=dict)
+    outputs: Annotated[dict[str, Any], OrEmptyMapping] = Field(
+        default_factory=dict, description="Output → value that it has while the rule is active."
+    )
+    actuators: Annotated[dict[str, Any], OrEmptyMapping] = Field(
+        default_factory=dict,
+        description="Linked port → value that is written to its PV when the rule becomes active.",
+    )
     for_: Seconds = Field(default=0.0, alias="for", description="Seconds the condition must hold.")
     clear_for: Seconds = Field(default=0.0, description="Seconds the condition must be gone.")
     clear_when: Word | None = Field(
-        default=None, description="Expression that ends the rule; default: not the condition."
+        default=None, description="Expression that ends the rule; default: when the condition does not hold."
     )
     on_invalid: Literal["hold", "trip", "ignore"] = Field(
-        default="hold", description="What unknown inputs do."
+        default="hold",
+        description="While inputs are unknown: keep the last decision, act as if true, or use the last values.",
     )
     settle: Seconds = Field(
         default=5.0, description="Seconds after a start in which a rule may stay undecided."
@@ -111,7 +117,9 @@ class Rule(Strict):
     severity: Literal["MINOR", "MAJOR"] | None = Field(
         default=None, description="Severity given to the outputs it sets."
     )
-    group: Text | None = Field(default=None, description="First-out group.")
+    group: Text | None = Field(
+        default=None, description="First-out group: <group>_FIRST names its first rule that fired."
+    )
     repeat: Positive | None = Field(
         default=None, description="Seconds after which actuators are written again."
     )
@@ -235,13 +243,13 @@ class PluginConfig(Strict):
         default=Arguments(), description="Inputs and outputs."
     )
     transforms: Annotated[tuple[Transform, ...], Field(strict=False), OrEmptyList] = Field(
-        default=(), description="Expressions written to outputs, in order."
+        default=(), description="Expressions written to outputs, in order; later ones see earlier results."
     )
     rule_defaults: Annotated[dict[str, Any], OrEmptyMapping] = Field(
         default_factory=dict, description="Value of an output when no rule sets it."
     )
     rules: Annotated[tuple[Rule, ...], Field(strict=False), OrEmptyList] = Field(
-        default=(), description="Conditions, in order."
+        default=(), description="Conditions, in order; the last active rule that sets an output wins."
     )
     supervision: Annotated[SupervisionKeys, OrEmptyMapping] = Field(
         default=SupervisionKeys(), description="How a task is supervised."

@@ -86,7 +86,12 @@ class Port(Strict):
     info: dict[str, FieldValue] = Field(default_factory=dict, description="Info tags.")
     access: Text | None = Field(default=None, description="Access security group (ASG) of a writable input.")
     link: Text | None = Field(default=None, description="External PV: NAME, ca://NAME or pva://NAME.")
-    buffer_size: int | None = Field(default=None, ge=1, description="Ring buffer of the last N values.")
+    buffer_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Ring buffer of the last N values: <name>_buf in expressions.",
+    )
 
 
 class InputPort(Port):
@@ -94,9 +99,12 @@ class InputPort(Port):
 
     autosave: Flag = Field(default=True, description="Restored at boot (inputs without a link).")
     link_mode: Literal["poll", "monitor"] | None = Field(
-        default=None, description="How a linked input is read."
+        default=None,
+        description="How a linked input is read; default: monitor with trigger or in reactive mode, else poll.",
     )
-    poll_rate: Positive | None = Field(default=None, description="Seconds between reads of a polled input.")
+    poll_rate: Positive | None = Field(
+        default=None, description="Seconds between reads of a polled input; default: interval."
+    )
     max_age: Positive | None = Field(
         default=None, description="Seconds after which a linked input is invalid."
     )

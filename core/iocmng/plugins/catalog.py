@@ -14,6 +14,7 @@ from iocmng.plugins.draft import Draft, make_drafts
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.journal import Journal
 from iocmng.plugins.judging import judge
+from iocmng.plugins.locallinks import local_link_faults
 from iocmng.plugins.loops import trigger_loops
 from iocmng.plugins.validate import check_files
 from iocmng.plugins.verdict import Prober, VerdictStore
@@ -107,6 +108,10 @@ def _compare(drafts: Sequence[Draft], settings: Settings, journal: Journal | Non
         by_name[name].findings.append(finding)
     for name, finding in list(dependency_faults(running(), list(by_name))):
         by_name[name].findings.append(finding)
+    for name, finding in list(local_link_faults(running())):
+        loaded = by_name[name].loaded
+        where = loaded.locate(*finding.where.key.split(".")) if loaded else finding.where
+        by_name[name].findings.append(replace(finding, where=where))
     for name, finding in list(trigger_loops(running())):
         by_name[name].findings.append(finding)
 

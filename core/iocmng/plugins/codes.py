@@ -69,6 +69,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         # links and logic
         "link": Code("a link names no PV, or an unknown scheme", "write NAME, ca://NAME or pva://NAME"),
         "link-self": Code("a port is linked to its own PV", "name the PV of another record"),
+        "link-nowhere": Code(
+            "a link names an instance of this host that has no such PV, or none to write", "correct the name"
+        ),
         "needs-link": Code("a key about links on a port without one", "add link: NAME, or remove the key"),
         "no-trigger": Code(
             "no input of a reactive task has trigger: true", "add it to a linked input, or change the mode"
@@ -98,7 +101,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "compare as the hint says",
         ),
         "feedback": Code(
-            "an expression reads an output that rules set", "nothing, if the decision before is meant"
+            "an expression reads what is decided after it", "nothing, if the decision before is meant"
         ),
         "duplicate-rule": Code("two rules have one id", "rename one"),
         "two-writers": Code("something else writes the output of a transform", "write another output"),
