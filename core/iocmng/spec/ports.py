@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from iocmng.config import Alarm, InputPort, OutputPort, Port
@@ -51,22 +52,27 @@ class LinkTemplate:
     reassert: bool = True
 
     def link(self, provider: Provider, *, monitor: bool) -> LinkSpec:
-        """The link of one instance.
+        """The link of one instance; instances share it.
 
         Args:
             provider: Provider of a link without a scheme.
             monitor: Whether inputs of this instance are monitored unless they say otherwise.
         """
-        default = LinkMode.MONITOR if monitor or self.trigger else LinkMode.POLL
-        return LinkSpec(
-            address=parse_link(self.text, provider),
-            mode=self.mode or default,
-            poll_rate=self.poll_rate,
-            max_age=self.max_age,
-            age_by=self.age_by,
-            trigger=self.trigger,
-            reassert=self.reassert,
-        )
+        return _link_spec(self, provider, monitor)
+
+
+@lru_cache(maxsize=8192)
+def _link_spec(template: LinkTemplate, provider: Provider, monitor: bool) -> LinkSpec:
+    default = LinkMode.MONITOR if monitor or template.trigger else LinkMode.POLL
+    return LinkSpec(
+        address=parse_link(template.text, provider),
+        mode=template.mode or default,
+        poll_rate=template.poll_rate,
+        max_age=template.max_age,
+        age_by=template.age_by,
+        trigger=template.trigger,
+        reassert=template.reassert,
+    )
 
 
 @dataclass(frozen=True, slots=True)
