@@ -71,7 +71,9 @@ class VirtualClock:
         thread = threading.Thread(target=body, name=name, daemon=True)
         with self._condition:
             self._busy += 1
-            self._threads = [known for known in self._threads if known.is_alive()] + [thread]
+            # One that has no identity yet is about to be started by another thread.
+            living = [known for known in self._threads if known.ident is None or known.is_alive()]
+            self._threads = [*living, thread]
         thread.start()
         return thread
 
