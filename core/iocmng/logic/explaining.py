@@ -10,6 +10,7 @@ from iocmng.logic.reasons import because
 from iocmng.logic.state import EngineState
 from iocmng.logic.unknown import Unknown
 from iocmng.spec.instance import PortSpec
+from iocmng.spec.wiring import OnInvalid
 from iocmng.wire.instance import RuleView
 
 
@@ -36,11 +37,21 @@ def reason(
         text = because(rule.condition, condition, state.variables, ports)
     duration = spec.clear_for if rule_state.active else spec.hold_for
     left = rule_state.left if rule_state.due is None else max(rule_state.due - now, 0.0)
+    if _is_held(rule, rule_state):
+        text = f"{text}; the last decision stands"
+    elif rule_state.doubt is not None and spec.on_invalid is OnInvalid.TRIP and rule_state.active is not None:
+        text = f"{text}; on_invalid: trip"
     if left is None:
         return text
     word = "clears after" if rule_state.active else "for"
     stopped = "" if rule_state.due is not None else ", clock stopped"
     return f"{text} ({word} {duration - left:.3g} of {duration:.3g} s{stopped})"
+
+
+def _is_held(rule: RulePlan, rule_state: RuleState) -> bool:
+    """Whether the rule keeps an earlier decision because its inputs are unknown."""
+    kept = rule_state.active is not None and rule_state.doubt is not None
+    return kept and rule.spec.on_invalid is not OnInvalid.TRIP
 
 
 def _view(
@@ -55,7 +66,7 @@ def _view(
         condition=spec.condition,
         value=None if isinstance(condition, Unknown) else condition,
         reason=reason(rule, rule_state, ports, state, now),
-        held=rule_state.active is not None and rule_state.doubt is not None,
+        held=_is_held(rule, rule_state),
         since=rule_state.since,
         pending=None if rule_state.due is None else max(rule_state.due - now, 0.0),
         message=spec.message,

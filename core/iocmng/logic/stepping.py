@@ -249,11 +249,13 @@ class Stepping:
         self.state.shown[name] = shown
         variables = self.variables
         if variables.owns(name):
+            before = variables.values.get(name), variables.alarmed.get(name)
+            variables.own(name, value if shown.decided else None, shown.severity, shown.doubt)
             if name in self.plan.feedback:
                 variables.later.add(name)
-                if shown.decided and not same(value, variables.values.get(name)):
+                after = variables.values.get(name), variables.alarmed.get(name)
+                if not (same(before[0], after[0]) and before[1] is after[1]):
                     self.state.again = self.now + FEEDBACK_DELAY
-            variables.own(name, value if shown.decided else None, shown.severity, shown.doubt)
 
     def _actuate(self) -> tuple[tuple[Command, ...], tuple[str, ...]]:
         state = self.state
