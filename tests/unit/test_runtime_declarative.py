@@ -191,6 +191,20 @@ class TestFailSafe:
             task.put("p", 3.0)
             assert task.sent("valve") == (False, True)
 
+    def test_a_pause_is_over_without_a_trace(self) -> None:
+        config = self.config()
+        config["rules"][0]["outputs"].pop("valve")
+        config["rules"].append(
+            {"id": "warn", "condition": "p > 4", "outputs": {"valve": True}, "severity": "MINOR"}
+        )
+        with run_task(None, config, inputs={"p": 3.0}) as task:
+            task.put("p", 4.5)
+            assert (task.get("valve"), task.severity("valve")) == (True, MINOR)
+            task.act("pause")
+            assert (task.get("valve"), task.sent("valve")[-1]) == (False, False)
+            task.act("resume")
+            assert (task.get("valve"), task.severity("valve"), task.sent("valve")[-1]) == (True, MINOR, True)
+
     def test_a_pause_may_hold(self) -> None:
         with run_task(None, self.config(on_pause="hold"), inputs={"p": 3.0}) as task:
             task.act("pause")

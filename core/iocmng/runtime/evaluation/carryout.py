@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from iocmng.logic.decisions import LogicEvent, LogicEventKind, OutputWrite, Step
@@ -49,7 +50,11 @@ class CarryOut:
         Raises:
             InstanceGone: The run has been given up.
         """
-        self._last.update((write.port, write) for write in step.writes)
+        for write in step.writes:
+            before = self._last.get(write.port)
+            # A change of quality alone names no value: the one before counts, whatever a pause shows in between.
+            kept = write.value if write.value is not None or before is None else before.value
+            self._last[write.port] = replace(write, value=kept)
         writes = tuple(self._last.values()) if everything else step.writes
         if writes:
             self._work.outputs.decide(self._token, writes)
