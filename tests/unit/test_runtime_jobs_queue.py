@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +21,9 @@ from iocmng.lifecycle import JobState, Trigger
 from iocmng.runtime import job as job_module
 from iocmng.runtime.jobyard import DIED, DIED_WAITING
 from iocmng.runtime.runs import MemoryRuns
+from iocmng.runtime.runs_disk import DiskRuns
 from iocmng.runtime.streams import route_streams
-from iocmng.wire import RunView
+from iocmng.wire import Event, RunView
 
 INPUTS = {"arguments": {"inputs": {"WHAT": {"type": "string", "size": 39, "value": "wait"}}}}
 
@@ -236,3 +240,45 @@ def test_what_a_dead_host_left_is_lost() -> None:
         assert store.run(ran.id).state is JobState.LOST
         assert store.unfinished() == ()
         assert jobs.run(WHAT="next").state is JobState.SUCCESS
+
+
+def present() -> Counter[str]:
+    """Objects by type, but for events: the bus keeps the latest few thousand of them."""
+    gc.collect()
+    return Counter(type(one).__name__ for one in gc.get_objects() if not isinstance(one, Event))
+
+
+def test_three_hundred_runs_leave_neither_files_nor_objects(tmp_path: Path) -> None:
+    store = DiskRuns(tmp_path / "runs", keep_runs=5)
+    with yard(store) as jobs:
+        jobs.add(Work, config(lock="crate1"))
+
+        def run(count: int) -> None:
+            for number in range(count):
+                assert jobs.run(WHAT=f"{number}").state is JobState.SUCCESS
+            del jobs.events[:]
+
+        run(60)
+        assert store.flush(30)
+        before = present()
+        run(280)
+        assert store.flush(30)
+        assert sum((present() - before).values()) < 140
+        kept = jobs.store.runs("tune")
+        assert [view.data for view in kept] == ["279", "278", "277", "276", "275"]
+        names = {path.name.partition(".")[0] for path in (tmp_path / "runs" / "tune").iterdir()}
+        assert names == {view.id for view in kept}
+    store.close()
+    again = DiskRuns(tmp_path / "runs", keep_runs=5)
+    assert again.runs("tune") == kept
+    again.close()
+
+
+def test_a_disk_that_fails_stops_no_run(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the directory should be")
+    store = DiskRuns(tmp_path / "runs", on_problem=lambda text: None)
+    with yard(store) as jobs:
+        jobs.add(Work, config())
+        assert jobs.run(WHAT="fine").data == "fine"
+    assert store.problem
+    store.close()

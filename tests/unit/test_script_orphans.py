@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import Lines
 from support.jobs import DEADLINE, TESTER, script_config, yard
 
 from iocmng import ScriptJob
@@ -25,6 +26,7 @@ from iocmng.wire import RunView
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+said: dict[int, Lines] = {}
 HOST = """
 import os, signal, sys
 from pathlib import Path
@@ -40,26 +42,26 @@ with yard(DiskRuns(Path(sys.argv[1]))) as jobs:
 
 
 @pytest.fixture
-def started() -> Iterator[list[subprocess.Popen[bytes]]]:
-    processes: list[subprocess.Popen[bytes]] = []
+def started() -> Iterator[list[subprocess.Popen[str]]]:
+    processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
         process.kill()
         process.wait(DEADLINE)
-        if process.stdout:
-            process.stdout.close()
+        said.pop(process.pid).close()
 
 
-def begin(started: list[subprocess.Popen[bytes]], code: str, **env: str) -> subprocess.Popen[bytes]:
+def begin(started: list[subprocess.Popen[str]], code: str, **env: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         env={"PATH": "/bin", **env},
         start_new_session=True,
+        text=True,
     )
     started.append(process)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"up\n"
+    said[process.pid] = Lines(process.stdout)
+    said[process.pid].until("up")
     return process
 
 
@@ -110,7 +112,7 @@ def test_a_killed_host_leaves_no_script_behind(tmp_path: Path) -> None:
     store.close()
 
 
-def test_only_processes_of_the_run_are_found(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_only_processes_of_the_run_are_found(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
     store = MemoryRuns()
     run = running(store)
     files = store.files(run.id)
@@ -122,7 +124,7 @@ def test_only_processes_of_the_run_are_found(tmp_path: Path, started: list[subpr
 
 
 def test_one_that_cleared_its_environment_is_known_by_its_leader(
-    started: list[subprocess.Popen[bytes]],
+    started: list[subprocess.Popen[str]],
 ) -> None:
     store = MemoryRuns()
     run = running(store)
@@ -145,7 +147,7 @@ def test_one_that_cleared_its_environment_is_known_by_its_leader(
     assert find_orphans({run.id: files}) == {}
 
 
-def test_term_comes_before_kill(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+def test_term_comes_before_kill(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
     store = MemoryRuns()
     run = running(store)
     files = store.files(run.id)

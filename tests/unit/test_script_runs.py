@@ -16,6 +16,7 @@ from support.jobs import TESTER, Yard, script_config, yard
 
 from iocmng import ScriptJob
 from iocmng.lifecycle import JobState
+from iocmng.runtime.runs_disk import DiskRuns
 
 
 @pytest.fixture
@@ -247,3 +248,16 @@ print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "group": os.getpg
     assert Path(found["cwd"]) == folder.resolve()
     assert (folder / "left.txt").read_text() == "data"
     assert not jobs.store.files(view.id).process.exists()
+
+
+def test_a_disk_that_fails_stops_no_script(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the directory should be")
+    store = DiskRuns(tmp_path / "runs", on_problem=lambda text: None)
+    with yard(store) as jobs:
+        add(jobs, tmp_path, "print('said')")
+        view = jobs.run()
+        assert view.state is JobState.SUCCESS
+        said = jobs.texts(view.id)
+        assert "said" in said
+        assert any("output is not on disk as a whole" in text for text in said)
+    store.close()

@@ -82,7 +82,7 @@ class DiskRuns:
         self._closing = False
         self.problem = ""
         found, self.problems = self._files.scan()
-        for run in sorted(found, key=lambda one: one.id):
+        for run in sorted(found, key=lambda one: (one.started, one.id)):
             self._index.add(_Kept(run, saved=run))
 
     def keep(self, job: str, runs: int | None) -> None:
