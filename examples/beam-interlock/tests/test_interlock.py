@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from iocmng.testing import TaskUnderTest, run_task
 from iocmng.values import Severity
 
 CONFIG = str(files("iocmng_beam_interlock") / "config.yaml")
+TRACE = Path(__file__).parents[1] / "traces" / "leak.csv"
 GOOD = {
     "CURRENT": 200.0,
     "P1": 1e-9,
@@ -194,3 +198,10 @@ def test_a_stop_takes_the_permit_away(task):
     assert task.sent("PERMIT")[-1] is False
     assert not task.get("PERMIT")
     assert task.severity("PERMIT") == Severity.INVALID
+
+
+def test_a_recorded_leak_is_decided_as_the_trace_expects():
+    command = [sys.executable, "-m", "iocmng_cli", "rules", "test", CONFIG, str(TRACE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "first TRIP: vacuum" in done.stdout
