@@ -24,8 +24,11 @@ from iocmng.config import parse_config
 from iocmng.errors import ExitCode
 from iocmng.lifecycle import HostState, JobState, State
 from iocmng.logic.check import check_logic
+from iocmng.logic.engine import Program
 from iocmng.plugins.hookspecs import HookSpecs
 from iocmng.settings import load_settings
+from iocmng.spec import Kind, PluginRef
+from iocmng.spec.build import describe
 from iocmng.testing import run_job, run_task
 from iocmng_cli.main import app
 
@@ -178,7 +181,11 @@ def test_configs_and_site_files_load(block: Block, tmp_path: Path) -> None:
         loaded = parse_config(block.text, "config.yaml")
         assert loaded.findings == ()
         assert loaded.config is not None
-        assert check_logic(loaded, certain=False) == ()
+        assert check_logic(loaded) == ()
+        plugin = PluginRef(name="shown", target="shown")
+        spec, _ = describe(loaded.config, plugin, kind=Kind.TASK, name="shown", host_prefix="DOCS")
+        assert spec is not None
+        Program.compile(spec)
 
 
 def command_lines() -> list[Any]:
