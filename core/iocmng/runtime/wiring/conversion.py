@@ -74,7 +74,7 @@ def outgoing(record: RecordSpec, value: Value, target: Reading) -> Value:
 
 def same(one: object, other: object) -> bool:
     """Whether two values are equal; arrays element by element, NaN equal to NaN."""
-    if one is other:
+    if one is other or (type(one) is float and one == other):
         return True
     if hasattr(one, "shape") or hasattr(other, "shape"):
         import numpy as np
@@ -88,9 +88,9 @@ def same(one: object, other: object) -> bool:
 def alike(one: Reading, other: Reading) -> bool:
     """Whether two readings say the same but for their time."""
     return (
-        one.severity is other.severity
+        same(one.value, other.value)
+        and one.severity is other.severity
         and one.connected is other.connected
         and one.status is other.status
         and one.message == other.message
-        and same(one.value, other.value)
     )

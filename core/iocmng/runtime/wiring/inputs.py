@@ -85,8 +85,8 @@ class InputLinks:
     def complaint(self) -> str:
         """What is wrong, `port: PV not connected; …`, or ""."""
         with self._lock:
-            now, wall = self._now()
-            told = ((name, source.complaint(now, wall)) for name, source in self._sources.items())
+            now = self._clock.monotonic()
+            told = ((name, source.complaint(now, self._clock)) for name, source in self._sources.items())
             return "; ".join(f"{name}: {complaint}" for name, complaint in told if complaint)
 
     @property
@@ -101,7 +101,7 @@ class InputLinks:
             KeyError: The port is no linked input.
         """
         with self._lock:
-            return self._sources[port].shown(*self._now())
+            return self._sources[port].shown(self._clock.monotonic(), self._clock)
 
     def age(self, port: str) -> float:
         """Seconds since the last proof of life, or by the source's time stamp; infinite before the first.
@@ -112,7 +112,7 @@ class InputLinks:
         if source is None:
             return 0.0
         with self._lock:
-            return source.age(*self._now())
+            return source.age(self._clock.monotonic(), self._clock)
 
     def samples(self, port: str) -> Samples:
         """Every good reading of a port that arrived, oldest first, as many as it keeps; times are monotonic.
@@ -139,7 +139,7 @@ class InputLinks:
         source = self._sources[port]
         local = self._is_local(source.address)
         with self._lock:
-            return source.view(*self._now(), local=local)
+            return source.view(self._clock.monotonic(), self._clock, local=local)
 
     def poll(self, done: Callable[[], None]) -> None:
         """Read all polled inputs that are due, in one batch, without waiting.
@@ -184,9 +184,6 @@ class InputLinks:
         for end in undo:
             end()
 
-    def _now(self) -> tuple[float, float]:
-        return self._clock.monotonic(), self._clock.time()
-
     def _begin(self, done: Callable[[], None], counts: Callable[[Source], bool]) -> Batch:
         with self._lock:
             now = self._clock.monotonic()
@@ -217,10 +214,10 @@ class InputLinks:
         with self._lock:
             if self._closed:
                 return
-            now, wall = self._now()
-            _, news = source.take(reading, now, wall)
+            now = self._clock.monotonic()
+            _, news = source.take(reading, now, self._clock)
             if news:
-                self._note(source, now, wall)
+                self._note(source, now)
         if news:
             self._changed(source.name)
 
@@ -230,15 +227,15 @@ class InputLinks:
             source.asking = False
             if self._closed:
                 return
-            now, wall = self._now()
+            now = self._clock.monotonic()
             if isinstance(outcome, LinkError):
-                differs = news = source.polled and source.fail(outcome, wall)
+                differs = news = source.polled and source.fail(outcome, self._clock)
             elif source.polled:
-                differs, news = source.take(outcome, now, wall)
+                differs, news = source.take(outcome, now, self._clock)
             else:
-                differs = news = source.prove(outcome, now, wall)
+                differs = news = source.prove(outcome, now, self._clock)
             if news:
-                self._note(source, now, wall)
+                self._note(source, now)
         in_time = batch is not None and batch.answered(source.name)
         if differs and not in_time:
             self._changed(source.name)
@@ -249,12 +246,12 @@ class InputLinks:
         with self._lock:
             if self._closed:
                 return
-            now, wall = self._now()
-            stale = source.is_stale(now, wall)
+            now = self._clock.monotonic()
+            stale = source.is_stale(now, self._clock)
             flipped, source.stale = stale is not source.stale, stale
             if flipped:
-                self._note(source, now, wall)
-            age = source.age(now, wall)
+                self._note(source, now)
+            age = source.age(now, self._clock)
             ask = not source.polled and not source.asking and source.reading.connected and age >= oldest / 2
             source.asking |= ask
         rest = (oldest if age >= oldest / 2 else oldest / 2) - age
@@ -264,9 +261,9 @@ class InputLinks:
         if flipped:
             self._changed(source.name)
 
-    def _note(self, source: Source, now: float, wall: float) -> None:
+    def _note(self, source: Source, now: float) -> None:
         """Let what a source says wait for `take_changed`."""
-        reading = source.shown(now, wall)
+        reading = source.shown(now, self._clock) if source.stale else source.reading
         if not source.link.trigger:
             self._waiting.pop((source.name, 0), None)
             self._waiting[source.name, 0] = reading

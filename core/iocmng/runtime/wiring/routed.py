@@ -146,11 +146,16 @@ class Routed:
             route.turn += 1
             turn = route.turn
 
+        client = self._client(route.pv)
+        subscribe: _Subscribe = client.listen if route.direct else client.monitor
+        if client is self._remote:
+            # One more call for every event would be felt in the reaction time.
+            route.undo = subscribe(route.pv, route.callback)
+            return
+
         def callback(reading: Reading) -> None:
-            # What was on its way when the route changed belongs to the past.
+            # What the record said before it went belongs to the past, also when it is on its way.
             if route.turn == turn:
                 route.callback(reading)
 
-        client = self._client(route.pv)
-        subscribe: _Subscribe = client.listen if route.direct else client.monitor
         route.undo = subscribe(route.pv, callback)

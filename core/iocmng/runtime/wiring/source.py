@@ -7,9 +7,10 @@ import math
 from iocmng.errors import LinkError, LinkTimeout
 from iocmng.logic import Samples
 from iocmng.runtime.evaluation.ring import Ring
+from iocmng.runtime.ports import Clock
 from iocmng.runtime.wiring.conversion import alike, received
 from iocmng.spec import AgeBy, LinkMode, PortSpec
-from iocmng.values import Reading, Severity, Status
+from iocmng.values import PortType, Reading, Severity, Status
 from iocmng.wire import LinkView
 
 _EARLY = 1e-3
@@ -39,6 +40,7 @@ class Source:
         self.link = port.link
         self.record = port.record
         self.address = str(port.link.address)
+        self._floats = port.record.type is PortType.FLOAT
         self.polled = port.link.mode is LinkMode.POLL
         self.reading = UNKNOWN
         self.asking = self.known = self.stale = False
@@ -49,10 +51,13 @@ class Source:
         self._stamp = 0.0
         self._misfit = ""
 
-    def take(self, reading: Reading, now: float, wall: float) -> tuple[bool, bool]:
+    def take(self, reading: Reading, now: float, clock: Clock) -> tuple[bool, bool]:
         """Take in what the source says; return whether that differs, and whether it is news at all."""
         before, late = self.reading, self.stale
-        self.reading, self._misfit = received(self.record, reading, before.value)
+        if self._floats and type(reading.value) is float and reading.connected:
+            self.reading, self._misfit = reading, ""
+        else:
+            self.reading, self._misfit = received(self.record, reading, before.value)
         self.known = True
         if reading.connected:
             self._proof, self._stamp = now, reading.timestamp
@@ -60,11 +65,12 @@ class Source:
             self.failures += bool(self._misfit)
             if self._ring is not None and self.reading.ok and self.reading.value is not None:
                 self._ring.add(self.reading.value, now)
-        self.stale = self.is_stale(now, wall)
+        if self.link.max_age is not None:
+            self.stale = self.is_stale(now, clock)
         differs = self.stale is not late or not alike(before, self.reading)
         return differs, differs or before.timestamp != self.reading.timestamp
 
-    def fail(self, error: LinkError, wall: float) -> bool:
+    def fail(self, error: LinkError, clock: Clock) -> bool:
         """A read failed; return whether that is news."""
         self.failures += 1
         self.known = True
@@ -72,11 +78,11 @@ class Source:
         status = Status.TIMEOUT if late else Status.COMM
         message = "no answer in time" if late else "not connected"
         before = self.reading
-        self.reading = Reading(before.value, Severity.INVALID, status, wall, False, message)
+        self.reading = Reading(before.value, Severity.INVALID, status, clock.time(), False, message)
         self.stale = False
         return not alike(before, self.reading)
 
-    def prove(self, reading: Reading, now: float, wall: float) -> bool:
+    def prove(self, reading: Reading, now: float, clock: Clock) -> bool:
         """A read of a subscribed source was answered: it lives. Return whether that makes it valid again.
 
         The value is left alone: events that are older than the answer may still be on their way.
@@ -85,25 +91,25 @@ class Source:
             return False
         late = self.stale
         self._proof, self._stamp = now, max(self._stamp, reading.timestamp)
-        self.stale = self.is_stale(now, wall)
+        self.stale = self.is_stale(now, clock)
         return self.stale is not late
 
-    def age(self, now: float, wall: float) -> float:
+    def age(self, now: float, clock: Clock) -> float:
         """Seconds since the last proof of life, or by the source's own time stamp; infinite before the first."""
         if self._proof is None:
             return math.inf
         if self.link.age_by is AgeBy.SOURCE:
-            return max(0.0, wall - self._stamp)
+            return max(0.0, clock.time() - self._stamp)
         return now - self._proof
 
-    def is_stale(self, now: float, wall: float) -> bool:
+    def is_stale(self, now: float, clock: Clock) -> bool:
         """Whether it is too old, and would be good otherwise."""
         oldest = self.link.max_age
-        return oldest is not None and self.reading.ok and self.age(now, wall) >= oldest - _EARLY
+        return oldest is not None and self.reading.ok and self.age(now, clock) >= oldest - _EARLY
 
-    def shown(self, now: float, wall: float) -> Reading:
+    def shown(self, now: float, clock: Clock) -> Reading:
         """What it says now, INVALID when that is too old."""
-        if self.link.max_age is None or not self.is_stale(now, wall):
+        if self.link.max_age is None or not self.is_stale(now, clock):
             return self.reading
         reading = self.reading
         why = f"older than {self.link.max_age:g} s"
@@ -122,9 +128,9 @@ class Source:
         """Its ring buffer, empty without one."""
         return self._ring.samples() if self._ring is not None else Samples()
 
-    def complaint(self, now: float, wall: float) -> str:
+    def complaint(self, now: float, clock: Clock) -> str:
         """Why it is not well, or ""."""
-        shown = self.shown(now, wall)
+        shown = self.shown(now, clock)
         if shown.ok:
             return ""
         pv = self.link.address.pv
@@ -136,16 +142,16 @@ class Source:
             return f"{pv} {shown.message}"
         return f"{pv} is INVALID ({shown.message or shown.status.name})"
 
-    def view(self, now: float, wall: float, *, local: bool) -> LinkView:
+    def view(self, now: float, clock: Clock, *, local: bool) -> LinkView:
         """What people see of it."""
-        age = self.age(now, wall)
+        age = self.age(now, clock)
         return LinkView(
             address=self.address,
             mode=self.link.mode.value,
             local=local,
             connected=self.reading.connected,
             age=age if math.isfinite(age) else None,
-            complaint=self.complaint(now, wall),
+            complaint=self.complaint(now, clock),
             updates=self.updates,
             failures=self.failures,
             dropped=self.dropped,
