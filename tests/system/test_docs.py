@@ -183,8 +183,9 @@ def test_configs_and_site_files_load(block: Block, tmp_path: Path) -> None:
         assert loaded.config is not None
         assert check_logic(loaded) == ()
         plugin = PluginRef(name="shown", target="shown")
-        spec, _ = describe(loaded.config, plugin, kind=Kind.TASK, name="shown", host_prefix="DOCS")
-        assert spec is not None
+        kind = Kind.JOB if loaded.config.script else Kind.TASK
+        spec, findings = describe(loaded.config, plugin, kind=kind, name="shown", host_prefix="DOCS")
+        assert spec is not None, findings
         Program.compile(spec)
 
 
