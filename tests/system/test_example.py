@@ -15,8 +15,8 @@ from environments import ROOT, Environment, layered, outside
 from hosts import RunningHost, own_world, running
 from p4p.client.thread import Context
 
-EXAMPLES = {name: ROOT / "examples" / name for name in ("host-monitor", "beam-interlock")}
-PLUGINS = ("host-monitor", "disk-probe", "beam-interlock")
+EXAMPLES = {name: ROOT / "examples" / name for name in ("host-monitor", "beam-interlock", "script-runner")}
+PLUGINS = ("host-monitor", "disk-probe", "beam-interlock", "band-tuner", "script-runner")
 MONITOR, PROBE, INTERLOCK = "DEMO:HOST-MONITOR", "DEMO:DISK-PROBE", "DEMO:INTERLOCK"
 DEADLINE = 30.0
 

@@ -1,0 +1,1 @@
+"""A tuning script as a job."""
