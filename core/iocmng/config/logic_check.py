@@ -12,6 +12,9 @@ from iocmng.wire import Level
 DERIVED = ("_buf", "_ok", "_age", "_severity")
 """What an expression puts behind a port's name to read more of it than its value."""
 
+STAMP = len("dd/mm/yy HH:MM:SS - ")
+"""What stands before a message in its PV."""
+
 _LATCHES = "only values that rules set are latched"
 
 
@@ -120,6 +123,12 @@ def _check_rule(path: Path, rule: Rule, config: PluginConfig, report: Report) ->
         text = f"rule {rule.id} has {what} and does not say what it does while its inputs are unknown"
         hint = "state on_invalid: trip, hold (what it does now) or ignore"
         report.warning("on-invalid-unstated", text, *path, "id", hint=hint)
+    note = outputs.get(rule.message_pv) if rule.message_pv else None
+    needed = len(rule.message) + STAMP
+    if note is not None and rule.message and needed > note.size:
+        text = f"rule {rule.id}: time and message have {needed} bytes, {rule.message_pv} {note.size}"
+        hint = f"give {rule.message_pv} a larger size, or the end is cut off"
+        report.warning("too-long", text, *path, "message", hint=hint)
     for key, word, wanted in _unused(rule):
         if key in given:
             text = f"rule {rule.id}: {key} has no effect without {word}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from iocmng import names
 from iocmng.config.document import Path
-from iocmng.config.ports import KEYS_BY_TYPE, TYPED_KEYS, OutputPort, Port
+from iocmng.config.ports import KEYS_BY_TYPE, TYPED_KEYS, InputPort, OutputPort, Port
 from iocmng.config.report import Report
 from iocmng.config.text import MAX_DESCRIPTION, MAX_ELEMENT, MAX_STATE, MAX_STATES, MAX_UNIT, text_problem
 from iocmng.errors import BadInput
@@ -17,6 +17,7 @@ from iocmng.values import PortType
 from iocmng.wire import Level
 
 LINK_KEYS = ("link_mode", "poll_rate", "max_age", "age_by", "trigger", "reassert")
+POINT_KEYS = frozenset({"access", "autosave", "clamp"})
 LIMITS = ("lolo", "low", "high", "hihi")
 NUMBERS = frozenset({PortType.FLOAT, PortType.INT})
 
@@ -65,6 +66,9 @@ def check_port(path: Path, port: Port, report: Report, *, lenient: bool) -> None
 def _check_link(path: Path, port: Port, report: Report, *, lenient: bool) -> None:
     if port.link is not None:
         check_address(port.link, report, *path, "link")
+        for key in POINT_KEYS & port.model_fields_set if isinstance(port, InputPort) else ():
+            text = f"{path[-1]}.{key} is about what clients write, and no client writes a linked input"
+            report.warning("does-not-apply", text, *path, key, hint="remove it", key=True)
         return
     for key in LINK_KEYS:
         field = type(port).model_fields.get(key)
