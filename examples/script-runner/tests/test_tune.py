@@ -8,9 +8,10 @@ from pathlib import Path
 
 import iocmng_script_runner.tune
 import pytest
+from iocmng_script_runner.tune.job import BandTuner
+
 from iocmng.errors import BadInput
 from iocmng.testing import make_job, run_job
-from iocmng_script_runner.tune.job import BandTuner
 
 CONFIG = Path(iocmng_script_runner.tune.__file__).with_name("config.yaml")
 SCRIPT = CONFIG.with_name("scripts") / "tune.py"
