@@ -14,55 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from children import Lines
+from children import Lines, ending
 from environments import Environment, outside
 
 START = 60.0
 STOP = 20.0
 
-CLIENTS = {
-    "ca": """
-import epicscorelibs.path.pyepics, epics
-pv = epics.PV(name, connection_timeout=deadline, form="time", auto_monitor=True)
-pv.wait_for_connection(deadline)
-def read():
-    return pv.get(as_string=False, timeout=5.0), pv.severity
-def write(value):
-    return epics.caput(name, value, wait=True, timeout=deadline)
-""",
-    "pva": """
-from p4p.client.thread import Context
-context = Context("pva", nt=False)
-def read():
-    found = context.get(name, timeout=deadline)
-    value = found["value"]
-    return (value["index"] if hasattr(value, "keys") else value), found["alarm.severity"]
-def write(value):
-    context.put(name, value, timeout=deadline)
-""",
-}
-
-READ = """
-import json, sys, time
-provider, name, deadline, wanted = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
-%s
-end = time.monotonic() + deadline
-while True:
-    value, severity = read()
-    if severity is not None and severity < 3 and (wanted is None or value == wanted):
-        break
-    if time.monotonic() > end:
-        sys.exit(f"{name} over {provider}: still {value!r}, severity {severity}")
-    time.sleep(0.1)
-print(json.dumps(value.tolist() if hasattr(value, "tolist") else value, default=str))
-"""
-
-WRITE = """
-import json, sys
-provider, name, deadline, value = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4])
-%s
-write(value)
-"""
+CLIENT = Path(__file__).with_name("support") / "client_program.py"
 
 
 def free_ports(count: int) -> list[int]:
@@ -109,6 +67,37 @@ def own_world(directory: Path) -> dict[str, str]:
     }
 
 
+class Client:
+    """A CA and PVA client in a process of its own; see client_program.py."""
+
+    def __init__(self, environment: Environment, env: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [environment.program("python"), str(CLIENT)],
+            env={**outside(), **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._lines = Lines(self._process.stdout)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Have one request answered."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{json.dumps(request)}\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._lines.next(2 * request["deadline"] + 30.0, f"{request}"))
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        with ending(self._process):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(STOP)
+        self._lines.close()
+
+
 @dataclass
 class RunningHost:
     """A host that said where it listens."""
@@ -117,6 +106,7 @@ class RunningHost:
     environment: Environment
     env: dict[str, str]
     lines: Lines
+    _client: Client | None = None
 
     @property
     def url(self) -> str:
@@ -132,19 +122,24 @@ class RunningHost:
 
     def read(self, provider: str, name: str, wanted: Any = None, deadline: float = 20.0) -> Any:
         """The value a client in another process reads, once it is valid (and equal to `wanted`)."""
-        return json.loads(self._client(READ, provider, name, deadline, wanted))
+        return self._told("read", provider, name, wanted, deadline)
 
     def write(self, provider: str, name: str, value: Any, deadline: float = 20.0) -> None:
         """Put with callback, by a client in another process."""
-        self._client(WRITE, provider, name, deadline, value)
+        self._told("write", provider, name, value, deadline)
 
-    def _client(self, program: str, provider: str, name: str, deadline: float, value: Any) -> str:
-        text = program % CLIENTS[provider]
-        done = self.environment.run(
-            "python", "-c", text, provider, name, str(deadline), json.dumps(value), env=self.env
-        )
-        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.output}"
-        return done.stdout
+    def _told(self, do: str, provider: str, name: str, value: Any, deadline: float) -> Any:
+        if self._client is None:
+            self._client = Client(self.environment, self.env)
+        answer = self._client.ask(do=do, provider=provider, name=name, value=value, deadline=deadline)
+        assert "error" not in answer, f"{answer['error']}\n{self.output}"
+        return answer["value"]
+
+    def forget(self) -> None:
+        """Let go of what is left when the process has ended."""
+        if self._client is not None:
+            self._client.close()
+        self.lines.close()
 
     def stop(self) -> int:
         """End it as systemd does, and return its exit code."""
@@ -202,7 +197,7 @@ def running(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP)
-        host.lines.close()
+        host.forget()
 
 
 def _until_it_serves(host: RunningHost, start: float) -> None:

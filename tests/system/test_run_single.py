@@ -145,15 +145,15 @@ def single(
         text=True,
         start_new_session=True,
     )
-    lines = Lines(process.stdout)
+    running = Single(process, RunningHost(process, ENVIRONMENT, world, Lines(process.stdout)))
     try:
-        lines.until("serves", START)
-        yield Single(process, RunningHost(process, ENVIRONMENT, world, lines))
+        running.host.lines.until("serves", START)
+        yield running
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(STOP)
-        lines.close()
+        running.host.forget()
 
 
 def test_a_directory_of_2_x_is_served_over_ca_and_pva(plugin: Path, tmp_path: Path) -> None:
