@@ -9,6 +9,7 @@ from types import MappingProxyType
 from iocmng import names
 from iocmng.config import Report, read_document, read_model
 from iocmng.config.document import Document, plain
+from iocmng.config.port_check import check_address
 from iocmng.errors import BadInput
 from iocmng.settings.environment import expand, read_dotenv
 from iocmng.settings.site import SiteFile
@@ -109,6 +110,8 @@ def _check(site: SiteFile, report: Report) -> None:
             report.error("name", problem, "instances", index, "plugin" if entry.name is None else "name")
         if entry.prefix is not None and (problem := names.instance_prefix_problem(entry.prefix)):
             report.error("prefix", f"instance {name!r}: {problem}", "instances", index, "prefix")
+        if (link := entry.supervision.heartbeat_link) is not None:
+            check_address(link, report, "instances", index, "supervision", "heartbeat_link")
         if name in seen:
             message = f"two instances are named {name!r}, entries {seen[name] + 1} and {index + 1}"
             report.error(
