@@ -120,7 +120,7 @@ def test_which_site_file(tmp_path: Path) -> None:
         ("instances: [{plugin: a, prefix: HOST}]", "1:33", "host itself"),
         ("instances: [{plugin: 'a b'}]", "1:22", "does not match"),
         ("instances: [{plugin: a, supervision: {restrt: no}}]", "1:39", "did you mean 'restart'"),
-        ("instances: [{plugin: a, supervision: {heartbeat_link: 'x://P'}}]", "1:56", "scheme 'x'"),
+        ("instances: [{plugin: a, supervision: {heartbeat_link: 'x://P'}}]", "1:55", "scheme 'x'"),
         ("log: {level: LOUD}", "1:14", "INFO"),
         ("log: {max_mb: 0}", "1:15", "greater than 0"),
         ("spares: {arrays: {float65: 1}}", "1:19", "float64"),
