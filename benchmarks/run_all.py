@@ -24,6 +24,7 @@ RUNS = {
     "reaction": 3,
     "dead_links": 2,
     "updates": 2,
+    "jobs": 3,
 }
 
 

@@ -44,6 +44,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *ran
 _STYLES = {
     "RUN": "green",
     "RUNNING": "cyan",
+    "QUEUED": "cyan",
     "SUCCESS": "green",
     "PAUSED": "yellow",
     "INIT": "cyan",

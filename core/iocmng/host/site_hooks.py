@@ -24,6 +24,7 @@ ROUTES = 3.0
 MOST_METRICS = 1000
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _log = logging.getLogger("iocmng.hooks")
+_NOT_OVER = (JobState.RUNNING.name, JobState.QUEUED.name)
 
 
 class SiteHooks:
@@ -60,7 +61,7 @@ class SiteHooks:
     def heard(self, event: Event) -> None:
         """Pass an event on; any thread."""
         self._hooks.publish("iocmng_event", event=event)
-        if event.kind is not EventKind.RUN or event.data.get("state") == JobState.RUNNING.name:
+        if event.kind is not EventKind.RUN or event.data.get("state") in _NOT_OVER:
             return
         if not self._hooks.has("iocmng_run_finished"):
             return

@@ -28,9 +28,6 @@ from iocmng.wire import Actor, EventKind, Finding, InstanceView, LogLine, RunVie
 QUEUE = 100
 """Runs of one job that may wait."""
 
-SLACK = 5.0
-"""Seconds after the last signal to a script in which its run has to be over."""
-
 
 class _RunLogs(logging.Handler):
     """Copies what a job logs into the log of the run whose code logs it."""
@@ -256,8 +253,6 @@ class JobInstance(Instance):
         current.run.end(outcome, self.env.clock.time(), message=message)
         self.panel.say(f"{message}; ending")
         limit = self.spec.supervision.stop_timeout
-        if self.spec.script is not None:
-            limit = max(limit, self.spec.script.stop_grace + SLACK)
         self._timers.append(self.env.after(limit, lambda: self._abandon(current)))
         current.leave()
 

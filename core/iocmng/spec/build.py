@@ -13,9 +13,18 @@ from iocmng.names import Provider
 from iocmng.settings.instances import InstanceSettings
 from iocmng.spec import parameters as layers
 from iocmng.spec.defaults import invalid_defaults, job_defaults, task_defaults
-from iocmng.spec.instance import Direction, InstanceSpec, Kind, Mode, ParameterValue, PluginRef
+from iocmng.spec.instance import (
+    Direction,
+    InstanceSpec,
+    Kind,
+    Mode,
+    ParameterValue,
+    PluginRef,
+    Supervision,
+)
 from iocmng.spec.plan import Plan, plan_of, supervision_of
 from iocmng.spec.ports import PortTemplate
+from iocmng.spec.script import AFTER_GRACE, ScriptSpec
 from iocmng.wire import Finding, Level, Where
 
 Locate = Callable[..., Where]
@@ -117,7 +126,9 @@ def describe(
             for template in plan.ports
         ),
         defaults=defaults,
-        supervision=supervision_of(config, site) if _supervised(site) else plan.supervision,
+        supervision=_long_enough(
+            supervision_of(config, site) if _supervised(site) else plan.supervision, plan.script
+        ),
         job=plan.job,
         script=replace(plan.script, root=str(Path(plugin.author_config).parent)) if plan.script else None,
         logic=plan.logic,
@@ -170,6 +181,13 @@ def reduced(spec: InstanceSpec, host_prefix: str) -> InstanceSpec:
         description=spec.description,
         enabled=spec.enabled,
     )
+
+
+def _long_enough(supervision: Supervision, script: ScriptSpec | None) -> Supervision:
+    """The supervision with a `stop_timeout` in which a script can be asked to end, and be killed."""
+    if script is None:
+        return supervision
+    return replace(supervision, stop_timeout=max(supervision.stop_timeout, script.stop_grace + AFTER_GRACE))
 
 
 def _supervised(site: InstanceSettings | None) -> bool:

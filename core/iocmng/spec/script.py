@@ -11,6 +11,9 @@ from typing import Any
 EXTRA, PATH = "args", "path"
 """Names under which a request adds arguments and names the script, where the config allows it."""
 
+AFTER_GRACE = 7.0
+"""Seconds after the grace in which a script that was killed, and its output, have to be at their end."""
+
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\Z")
 _WORDS: Mapping[Callable[..., Any], str] = {
     str: "a text",

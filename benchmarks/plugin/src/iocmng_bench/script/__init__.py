@@ -1,0 +1,1 @@
+"""A script that says when it prints its first line."""
