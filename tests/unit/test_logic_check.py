@@ -159,6 +159,15 @@ def test_in_a_directory_doubtful_names_are_warnings() -> None:
     assert [one.level for one in check("C", lenient=True)] == [Level.ERROR]
 
 
+def test_in_a_directory_a_port_that_is_not_served_is_not_read() -> None:
+    text = (
+        "arguments: {inputs: {STATUS: {}}, outputs: {A: {}}}\ntransforms: [{output: A, expression: STATUS}]"
+    )
+    loaded = parse_config(text, "c.yaml", lenient=True)
+    assert loaded.config is not None
+    assert [one.code for one in check_logic(loaded, spec_of(loaded), lenient=True)] == ["unknown-name"]
+
+
 def test_functions_that_a_plugins_code_may_bring() -> None:
     assert check("own(A) + A", certain=False) == []
     assert [one.code for one in check("theirs", certain=False)] == ["unknown-name"]

@@ -292,3 +292,12 @@ def test_jobs_have_no_links_and_no_rules() -> None:
 def test_a_broken_port_is_told_once() -> None:
     text = "arguments: {outputs: {A: {value: x}}}\nrules: [{id: a, condition: '1', outputs: {A: 1}}]"
     assert fault(text).code == "value"
+
+
+def test_a_port_that_is_not_served_cannot_be_written() -> None:
+    text = "arguments: {outputs: {STATUS: {}}}\nrules: [{id: a, condition: '1', outputs: {STATUS: 1}}]"
+    loaded = parse_config(text, "c.yaml", lenient=True)
+    assert loaded.config is not None
+    spec, findings = describe(loaded.config, PLUGIN, kind=Kind.TASK, name="a", host_prefix="L")
+    assert spec is None
+    assert "unknown-output" in {one.code for one in findings}

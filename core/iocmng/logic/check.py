@@ -14,7 +14,7 @@ from iocmng.config import InputPort, LoadedConfig, PluginConfig, Port
 from iocmng.config.logic_check import DERIVED
 from iocmng.logic.functions import BUILTIN_FUNCTIONS, get_registry
 from iocmng.logic.parsing import ExpressionError, Position, parse, place_of
-from iocmng.names import did_you_mean, nearest
+from iocmng.names import did_you_mean, is_refused_port, nearest
 from iocmng.spec.defaults import FIRST
 from iocmng.spec.instance import InstanceSpec, Mode
 from iocmng.values import PortType
@@ -117,7 +117,10 @@ class _Checker:
         self.found: list[Finding] = []
         # A port of which a key was refused may be meant otherwise than it looks now.
         self.sure = loaded.config is not None
-        self.ports: dict[str, Port] = {**config.arguments.inputs, **config.arguments.outputs}
+        declared = {**config.arguments.inputs, **config.arguments.outputs}
+        self.ports: dict[str, Port] = {
+            name: port for name, port in declared.items() if not is_refused_port(name)
+        }
         groups = (f"{rule.group}{FIRST}" for rule in config.rules if rule.group)
         self.known = frozenset((*self.ports, *parameters, *groups, *self._derived()))
         self.formulas = [

@@ -7,7 +7,7 @@ from typing import Any
 
 from iocmng.config import PluginConfig
 from iocmng.config.models import Rule
-from iocmng.names import did_you_mean, port_name_problem
+from iocmng.names import did_you_mean, is_refused_port, port_name_problem
 from iocmng.spec.convert import convert
 from iocmng.spec.defaults import FIRST
 from iocmng.spec.instance import Direction
@@ -161,7 +161,8 @@ class _Maker:
 
     def _is_declared(self, name: str) -> bool:
         """Whether it is the name of a port that could not be made, of which something was said already."""
-        return name in self.config.arguments.inputs or name in self.config.arguments.outputs
+        declared = name in self.config.arguments.inputs or name in self.config.arguments.outputs
+        return declared and not is_refused_port(name)
 
     def _linked(self) -> list[str]:
         return [name for name, port in self.ports.items() if port.link is not None]
