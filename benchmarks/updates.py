@@ -120,7 +120,7 @@ def ours(place: Path, size: int, scheme: str, reach: Ports) -> Taken:
     def counts() -> tuple[float, float]:
         updates = evaluations = 0
         for instance in probed(size):
-            seen: dict[str, Any] = host.get(f"/api/v1/plugins/{name}-{instance:04}")
+            seen: dict[str, Any] = host.get(f"/api/v1/plugins/{name}-{instance:04}")["detail"]
             evaluations += seen["evaluations"]
             updates += sum(port["link"]["updates"] for port in seen["ports"] if port["link"])
         factor = size / len(probed(size))
