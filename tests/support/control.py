@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from support.pvs import MemoryPvs
+from support.pvs import MemoryPvs, MemoryValues
 
 from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.lifecycle import JobState, State, Trigger, allowed, next_state
@@ -106,7 +106,7 @@ class MemoryControl:
         self.listeners: set[asyncio.Queue[tuple[str, LogLine]]] = set()
         self.run_views: dict[str, RunView] = {}
         self.runs_over: dict[str, asyncio.Event] = {}
-        self.values: dict[str, Any] = {}
+        self.values = MemoryValues()
         self.pv_access = MemoryPvs(self.values, self.put_pv)
         for name, mode in (("pump", Mode.CONTINUOUS), ("shot", Mode.TRIGGERED)):
             self.add_task(task_spec(name, mode))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from iocmng.names import Provider, parse_link
@@ -11,6 +11,19 @@ from iocmng.runtime.ports import Undo
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading
 from iocmng.wire import Actor, PvReading
+
+
+class MemoryValues(dict[str, Any]):
+    """Values of a host's own PVs by full name, which tell who listens when they are set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listeners: dict[str, list[Callable[[Reading], None]]] = {}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        for listener in self.listeners.get(name, ()):
+            listener(Reading(value))
 
 
 class MemoryPvs:
@@ -23,7 +36,7 @@ class MemoryPvs:
 
     provider = "pva"
 
-    def __init__(self, own: Mapping[str, Any], put_own: Callable[[str, Any, Actor], object]) -> None:
+    def __init__(self, own: MemoryValues, put_own: Callable[[str, Any, Actor], object]) -> None:
         self._own = own
         self._put_own = put_own
         self.elsewhere = FakeLinks()
@@ -52,18 +65,27 @@ class MemoryPvs:
             self.elsewhere.put(address, value, timeout=timeout)
 
     def monitor(self, pv: str, tell: Callable[[PvReading], None]) -> Undo:
-        """Subscribe, elsewhere only."""
-        return self.elsewhere.monitor(self.address(pv), lambda reading: tell(self._read(pv, reading)))
+        """Subscribe."""
+        address = self.address(pv)
+
+        def hear(reading: Reading) -> None:
+            tell(self._read(pv, reading))
+
+        if address not in self._own:
+            return self.elsewhere.monitor(address, hear)
+        self._own.listeners.setdefault(address, []).append(hear)
+        hear(Reading(self._own[address]))
+        return lambda: self._own.listeners[address].remove(hear)
 
     def _read(self, pv: str, reading: Reading) -> PvReading:
         address = self.address(pv)
-        words = {float: "float", int: "int", str: "string", list: "array", type(None): ""}
+        words = {float: "float", int: "int", str: "string", type(None): ""}
         return PvReading(
             pv_name=pv,
             address=address,
             local=address in self._own,
             connected=reading.connected,
-            type=words[type(reading.value)],
+            type=words.get(type(reading.value), "array"),
             value=reading.value,
             severity=reading.severity.name,
             status=reading.status.name,

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from support.pvs import MemoryPvs
 from support.serving import Served, serving
 
 from iocmng.api.access import Caller
+from iocmng.api.latest import aside
 from iocmng.api.subscriptions import Subscriptions
 from iocmng.client.stream import Message, messages
 from iocmng.errors import NotFound, Refused
@@ -273,6 +275,24 @@ def test_a_burst_is_one_message_with_the_latest(pvs: MemoryPvs, operator: httpx.
         while seen[-1] != 49:
             seen.append(next(said).data["value"])
         assert len(seen) <= 3
+
+
+@pytest.mark.parametrize(
+    ("value", "elsewhere"),
+    [(1.0, False), ("x" * 10_000, False), ([0] * 100, False), ([0] * 6000, True), (np.zeros(6000), True)],
+)
+def test_a_long_array_is_written_beside_the_loop(value: Any, elsewhere: bool) -> None:
+    assert (asyncio.run(aside(threading.get_ident, None, value)) != threading.get_ident()) is elsewhere
+
+
+def test_a_long_array_travels(pvs: MemoryPvs, operator: httpx.Client) -> None:
+    pvs.elsewhere.serve("pva://RING:WAVE", np.arange(6000.0))
+    read = body(operator.post(f"{API}/get", json={"pv_name": "RING:WAVE"}))
+    assert (read["type"], read["value"][-1]) == ("array", 5999.0)
+    body(operator.post(f"{API}/monitor", json={"pv_name": "RING:WAVE"}))
+    assert body(operator.get(f"{API}/monitor/RING:WAVE"))["reading"]["value"][-1] == 5999.0
+    assert len(body(operator.get(f"{API}/monitors"))["readings"]["RING:WAVE"]["value"]) == 6000
+    body(operator.delete(f"{API}/monitor/RING:WAVE"))
 
 
 def test_names_that_are_none_are_refused_before_the_stream(operator: httpx.Client) -> None:

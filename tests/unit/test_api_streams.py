@@ -225,7 +225,7 @@ def test_pvs_are_monitored(fresh: Served) -> None:
             ("pv", "TEST:PUMP:LIMIT"),
             ("pv", "TEST:SHOT:LIMIT"),
         ]
-        fresh.call(lambda: fresh.control.values.update({"TEST:SHOT:LIMIT": 9.0}))
+        fresh.control.values["TEST:SHOT:LIMIT"] = 9.0
         assert (found := next(stream)).data["value"] == 9.0, found
     with fresh.http() as http:
         assert http.get("/api/v1/host/monitor?pv=PUMP:LIMT").status_code == 404

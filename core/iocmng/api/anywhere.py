@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
+from dataclasses import fields, replace
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -16,14 +13,14 @@ from starlette.responses import Response
 from iocmng.api import models
 from iocmng.api.gate import caller
 from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.latest import Latest, aside, messages_of
 from iocmng.api.problems import ProblemRaised, of_error
 from iocmng.api.pvs import MOST, SHORTEST_PERIOD
 from iocmng.api.replies import reply
-from iocmng.api.streams import EventStream, Streams, message
+from iocmng.api.streams import EventStream, Streams
 from iocmng.api.subscriptions import Subscription, Subscriptions
 from iocmng.errors import IocmngError
 from iocmng.runtime.control import HostControl, PvAccess
-from iocmng.wire import PvReading, to_plain
 
 T = TypeVar("T")
 
@@ -107,7 +104,9 @@ class Anywhere:
 
     async def _get(self, body: models.PvGetRequest) -> Response:
         reading = await self._told(body.pv_name, self._access.get(body.pv_name, body.timeout))
-        return reply({"ok": True, **to_plain(reading), "error": None})
+        told = {field.name: getattr(reading, field.name) for field in fields(reading)}
+        found = models.PvAnswer(**told, ok=True, error=None)
+        return await aside(lambda: reply(found), reading.value)
 
     async def _put(self, request: Request, body: models.PvPutRequest) -> Response:
         actor = caller(request).actor
@@ -139,17 +138,18 @@ class Anywhere:
         return reply(models.PvMonitor(ok=True, key=key, message=f"Stopped monitoring {key}"))
 
     async def _subscription(self, request: Request, key: str) -> Response:
-        return reply(self._shown(self._subscriptions.get(caller(request), key)))
+        shown = self._shown(self._subscriptions.get(caller(request), key))
+        return await aside(lambda: reply(shown), shown.reading and shown.reading.value)
 
     async def _of_caller(self, request: Request) -> Response:
         mine = self._subscriptions.of(caller(request))
-        return reply(
-            models.PvMonitors(
-                monitors={key: one.pv_name for key, one in mine.items()},
-                count=len(mine),
-                readings={key: one.latest for key, one in mine.items()},
-            )
+        shown = models.PvMonitors(
+            monitors={key: one.pv_name for key, one in mine.items()},
+            count=len(mine),
+            readings={key: one.latest for key, one in mine.items()},
         )
+        values = [reading.value for reading in shown.readings.values() if reading is not None]
+        return await aside(lambda: reply(shown), *values)
 
     def _shown(self, one: Subscription) -> models.PvMonitored:
         return models.PvMonitored(
@@ -192,26 +192,7 @@ async def _boxed(awaited: Awaitable[T]) -> tuple[T]:
 
 
 async def _readings(access: PvAccess, names: tuple[str, ...], period: float) -> AsyncGenerator[str, None]:
-    """The latest reading of each PV that changed, not more often than every `period` seconds."""
-    loop = asyncio.get_running_loop()
-    wake, lock = asyncio.Event(), threading.Lock()
-    fresh: dict[str, PvReading] = {}
-
-    def hear(name: str, reading: PvReading) -> None:
-        with lock:
-            signalled = bool(fresh)
-            fresh[name] = reading
-        if not signalled:  # one wake-up of the loop for many readings
-            loop.call_soon_threadsafe(wake.set)
-
-    with ExitStack() as subscribed:
-        for name in names:
-            subscribed.callback(access.monitor(name, partial(hear, name)))
+    with Latest(access, names) as latest:
         while True:
-            await wake.wait()
-            wake.clear()
-            with lock:
-                taken = list(fresh.values())
-                fresh.clear()
-            yield "".join(message(reading, kind="pv") for reading in taken)
+            yield await messages_of(await latest.changed())
             await asyncio.sleep(period)

@@ -12,13 +12,13 @@ from starlette.responses import Response
 from iocmng.api import models
 from iocmng.api.gate import caller
 from iocmng.api.guard import OperatorRoute, ViewerRoute, router
+from iocmng.api.latest import Latest, aside, messages_of
 from iocmng.api.lookup import pv_name
 from iocmng.api.replies import listing, reply
-from iocmng.api.streams import EventStream, Streams, message
-from iocmng.errors import IocmngError
+from iocmng.api.streams import EventStream, Streams
 from iocmng.runtime.control import HostControl
 from iocmng.values import PortType
-from iocmng.wire import PvView, revive, to_plain
+from iocmng.wire import PvView, revive
 
 MOST = 200
 SHORTEST_PERIOD = 0.02
@@ -60,7 +60,8 @@ class Pvs:
         return await listing("pvs", self._control.pvs(pattern))
 
     async def _one(self, pv: str) -> Response:
-        return reply(self._control.pv(pv_name(pv)))
+        view = self._control.pv(pv_name(pv))
+        return await aside(lambda: reply(view), view.value)
 
     async def _put(self, request: Request, pv: str, body: models.PutRequest) -> Response:
         known = self._control.pv(pv_name(pv))
@@ -71,25 +72,16 @@ class Pvs:
     async def _monitor(
         self,
         pv: Annotated[list[str], Query(min_length=1, max_length=MOST, description="Names")],
-        period: Annotated[float, Query(ge=SHORTEST_PERIOD, le=60, description="Seconds between looks")] = 0.1,
+        period: Annotated[
+            float, Query(ge=SHORTEST_PERIOD, le=60, description="Least seconds between messages")
+        ] = 0.1,
     ) -> Response:
-        for name in pv:
-            self._control.pv(pv_name(name))
-        return self._streams.stream(_changes(self._control, tuple(dict.fromkeys(pv)), period))
+        names = tuple(dict.fromkeys(self._control.pv(pv_name(name)).name for name in pv))
+        return self._streams.stream(_changes(self._control, names, period))
 
 
 async def _changes(control: HostControl, names: tuple[str, ...], period: float) -> AsyncGenerator[str, None]:
-    shown: dict[str, Any] = {}
-    while True:
-        texts = []
-        for name in names:
-            try:
-                now = to_plain(control.pv(name))
-            except IocmngError:  # it went away; it is looked for again
-                continue
-            if shown.get(name) != now:
-                shown[name] = now
-                texts.append(message(now, kind="pv"))
-        if texts:
-            yield "".join(texts)
-        await asyncio.sleep(period)
+    with Latest(control.pv_access, names) as latest:
+        while True:
+            yield await messages_of([control.pv(reading.address) for reading in await latest.changed()])
+            await asyncio.sleep(period)
