@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -41,9 +42,9 @@ STEPS = [
         for heading, found in sections("docs/tutorial.md").items()
     ),
     *(
-        pytest.param({"config.yaml", "test_guard.py"}, found, id=heading)
+        pytest.param({"memory_guard/config.yaml", "test_plugin.py"}, found, id=heading)
         for heading, found in sections("docs/declarative.md").items()
-        if any(block.file == "test_guard.py" for block in found)
+        if any(block.file == "test_plugin.py" for block in found)
     ),
 ]
 SHOWN = [
@@ -62,12 +63,13 @@ RECIPES = [
 ]
 
 
-def write(found: list[Block], folder: Path) -> dict[str, Path]:
-    """Write the blocks that are files; a later one of the same name takes the place of an earlier."""
+def write(found: list[Block], folder: Path, places: Mapping[str, str] | None = None) -> dict[str, Path]:
+    """Write the blocks that are files, each to its name or its place; a later one takes the place of an earlier."""
     files = {}
     for block in found:
         if name := block.file or ("trace.csv" if block.language == "csv" else ""):
-            files[name] = folder / name
+            files[name] = folder / (places or {}).get(name, name)
+            files[name].parent.mkdir(exist_ok=True)
             files[name].write_text(block.text)
     return files
 
@@ -113,18 +115,19 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
 def test_each_step_passes_its_tests(
     wanted: set[str], step: list[Block], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = write(step, tmp_path)
-    assert set(files) == wanted
-    monkeypatch.chdir(tmp_path)
+    names = {Path(name).name: name for name in wanted}
+    files = write(step, tmp_path, names)
+    assert set(files) == set(names)
     monkeypatch.syspath_prepend(tmp_path)
-    (file,) = (name for name in files if name.startswith("test_"))
+    (test_file,) = (file for name, file in files.items() if name.startswith("test_"))
     try:
-        tests = [thing for name, thing in vars(load(files[file])).items() if name.startswith("test_")]
+        tests = [thing for name, thing in vars(load(test_file)).items() if name.startswith("test_")]
         assert tests
         for test in tests:
             test()
     finally:
-        sys.modules.pop("chiller", None)
+        for module in ("chiller", "memory_guard"):
+            sys.modules.pop(module, None)
 
 
 @pytest.mark.parametrize("shown", SHOWN)
