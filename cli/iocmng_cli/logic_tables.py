@@ -24,6 +24,7 @@ RULE_COLUMNS = (
     Column("CONDITION", rank=2, wraps=True),
     Column("IS", rank=1),
     Column("SINCE", rank=3),
+    Column("FIRED", rank=5, right=True),
     Column("SETS", rank=4, wraps=True),
     Column("REASON", wraps=True),
 )
@@ -90,6 +91,7 @@ def rule_row(rule: RuleView) -> Row:
         rule.condition,
         {True: "true", False: "false", None: "unknown"}[rule.value],
         clock(rule.since),
+        str(rule.fired or ""),
         _sets(rule),
         rule.reason or (rule.message if rule.state == "active" else ""),
     )

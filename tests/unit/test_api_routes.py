@@ -306,6 +306,10 @@ def test_metrics_are_in_prometheus_form(fresh: Served, operator: httpx.Client) -
     assert 'iocmng_cycles_total{instance="pump"} 7' in lines
     assert 'iocmng_cycle_duration_seconds{instance="pump"} 0.25' in lines
     assert 'iocmng_metric{instance="pump",name="ratio"} NaN' in lines
+    assert [line for line in lines if line.startswith("iocmng_evaluations_total")] == [
+        'iocmng_evaluations_total{instance="pump"} 40'
+    ]
+    assert 'iocmng_unknown_total{instance="pump"} 4' in lines
     assert r'iocmng_restarts_total{instance="o\"d\\d\n"} 2' in lines
     typed = {line.split()[2] for line in lines if line.startswith("# TYPE")}
     assert {line.partition("{")[0].split()[0] for line in lines if not line.startswith("#")} <= typed

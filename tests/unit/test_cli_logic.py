@@ -111,10 +111,10 @@ def test_a_link_says_where_how_and_what_is_wrong() -> None:
 def test_a_rule_says_what_it_decides_and_why() -> None:
     vacuum, cooling, arc, quiet = (texts(rule_row(rule)) for rule in INTERLOCK.rules)
     assert vacuum[:4] == ["vacuum", "active", "PRESSURE > LIMIT", "true"]
-    assert vacuum[5:] == ["OK=false, VALVE=0", "pressure is high"]
-    assert (cooling[1], cooling[3], cooling[6]) == ("active, held", "unknown", "WATER unknown: not connected")
+    assert vacuum[5:] == ["2", "OK=false, VALVE=0", "pressure is high"]
+    assert (cooling[1], cooling[3], cooling[7]) == ("active, held", "unknown", "WATER unknown: not connected")
     assert (arc[1], arc[4]) == ("undecided, 3.5 s to go", "")
-    assert quiet[6] == ""
+    assert quiet[5:] == ["", "", ""]
 
 
 def test_it_travels_whole() -> None:

@@ -34,6 +34,10 @@ _OF_HOST: Sequence[tuple[str, str, str, Callable[[HostView], float]]] = (
     ("instances_failed", "gauge", "Instances that have failed", lambda host: host.failed),
     ("instances_degraded", "gauge", "Instances that are degraded", lambda host: host.degraded),
 )
+_OF_LOGIC: Sequence[tuple[str, str, Callable[[MetricsView], int]]] = (
+    ("evaluations_total", "Evaluations of the rules in the present run", lambda found: found.evaluations),
+    ("unknown_total", "Results of expressions that could not be computed", lambda found: found.unknown),
+)
 
 
 async def text(
@@ -71,6 +75,9 @@ def _families(
         yield _family(name, kind, help_text, [(label, of(view)) for label, view in labelled])
     durations = [(_labels(instance=found.name), found.duration) for found in measured]
     yield _family("cycle_duration_seconds", "gauge", "Duration of the last cycle or run", durations)
+    logical = [(_labels(instance=found.name), found) for found in measured if found.evaluations]
+    for name, help_text, count in _OF_LOGIC:
+        yield _family(name, "counter", help_text, [(label, count(found)) for label, found in logical])
     own = [
         (_labels(instance=found.name, name=name), value)
         for found in measured

@@ -207,7 +207,13 @@ class HostService:
     def metrics(self) -> Sequence[MetricsView]:
         """Numbers of all instances as they were last collected."""
         return [
-            MetricsView(name=one.name, duration=one.counters.last_duration, values=dict(one.counters.metrics))
+            MetricsView(
+                name=one.name,
+                duration=one.counters.last_duration,
+                values=dict(one.counters.metrics),
+                evaluations=one.evaluations,
+                unknown=sum(one.unknowns.values()),
+            )
             for one in self._supervisor
             if isinstance(one, TaskInstance)
         ]

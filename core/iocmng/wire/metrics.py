@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsView:
-    """Numbers of an instance: `duration` of its last cycle or run in seconds, what its `metrics()` said."""
+    """Numbers of an instance: `duration` of its last cycle or run in seconds, what its `metrics()` said.
+
+    `evaluations` of its logic in the present run, and `unknown` results among those of its rules and transforms.
+    """
 
     name: str
     duration: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)
+    evaluations: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
