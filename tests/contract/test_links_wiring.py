@@ -69,18 +69,21 @@ def everywhere(provider: str) -> InstanceSpec:
 
 def test_all_types_both_ways(wire: Any) -> None:
     real = wire(everywhere)
+    for name, (_, value) in TYPES.items():
+        real.source.set(name, value)
     names = [f"{how}_{name}" for how in "sp" for name in TYPES]
     for client in real.clients:
 
         def all_there(client: Any = client) -> bool:
             client.polled()
-            return all(reading.ok for reading in client.readings([*names, "label"]).values())
+            readings = client.readings([*names, "label"])
+            return all(reading.ok for reading in readings.values()) and all(
+                np.array_equal(readings[f"{how}_{name}"].value, expected)
+                for name, (_, expected) in TYPES.items()
+                for how in "sp"
+            )
 
         wait_for(all_there)
-        readings = client.readings(names)
-        for name, (_, expected) in TYPES.items():
-            for how in "sp":
-                assert np.array_equal(readings[f"{how}_{name}"].value, expected)
         assert client.readings(["label"])["label"].value == "Ramping"
     for number, client in enumerate(real.clients):
         values = {"FLOAT": 2.5 + number, "INT": 40 + number, "BOOL": bool(number), "ENUM": 2 - number,
