@@ -69,8 +69,9 @@ class _Compiler:
             groups=tuple(self._groups()),
             actuators=tuple(self._actuators()),
             ages=tuple(self._ages()),
-            feedback=self._feedback(transforms, rules, outputs),
+            feedback=(feedback := self._feedback(transforms, rules, outputs)),
             outputs=owned,
+            steady=not feedback and all(formula.pure for formula in self.formulas),
         )
 
     def _owned(self) -> tuple[str, ...]:

@@ -17,22 +17,22 @@ AGE_MARGIN = 0.001
 
 def next_deadline(plan: Plan, state: EngineState, now: float) -> float | None:
     """The next time at which a clock of the program is over, None when none runs."""
-    return min(_deadlines(plan, state, now), default=None)
-
-
-def _deadlines(plan: Plan, state: EngineState, now: float) -> Iterator[float]:
-    for rule, spec in zip(state.rules, plan.rules, strict=True):
-        if rule.due is not None:
-            yield rule.due
-        if rule.active is None and now < (settled := state.started + spec.spec.settle):
-            yield settled
-    for standing in state.standing.values():
-        if standing.repeat is not None:
-            yield standing.repeat
+    dues = [rule.due for rule in state.rules if rule.due is not None]
+    if state.undecided:
+        settled = (
+            state.started + plan.rules[index].spec.settle
+            for index, rule in enumerate(state.rules)
+            if rule.active is None
+        )
+        dues.extend(due for due in settled if now < due)
+        state.undecided = any(rule.active is None for rule in state.rules)
+    if state.standing:
+        dues.extend(standing.repeat for standing in state.standing.values() if standing.repeat is not None)
     if state.again is not None:
-        yield state.again
+        dues.append(state.again)
     if plan.ages:
-        yield from _ages(plan, state, now)
+        dues.extend(_ages(plan, state, now))
+    return min(dues, default=None)
 
 
 def _ages(plan: Plan, state: EngineState, now: float) -> Iterator[float]:

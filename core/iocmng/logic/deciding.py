@@ -104,7 +104,10 @@ class RuleState:
         ends = _ends(self.used, self.used_clear)
         on_invalid = plan.spec.on_invalid
         self.doubt, self.unsure = None, False
-        if isinstance(ends, Unknown):
+        if on_invalid is OnInvalid.TRIP and isinstance(self.used, Unknown):
+            self.doubt = self.used
+            self._stop()
+        elif isinstance(ends, Unknown):
             self.doubt = ends
             if on_invalid is OnInvalid.TRIP:
                 self._stop()

@@ -11,7 +11,7 @@ from iocmng.logic.functions import Function, get_registry
 from iocmng.logic.latching import restore
 from iocmng.logic.plan import Plan
 from iocmng.logic.state import EngineState, begin
-from iocmng.logic.stepping import Stepping
+from iocmng.logic.stepping import Stepping, quiet
 from iocmng.spec.instance import InstanceSpec, PortSpec
 from iocmng.values import Value
 from iocmng.wire.instance import RuleView
@@ -72,14 +72,18 @@ class Program:
             snapshot: What can be read now.
             now: Monotonic seconds, not before those of the last step.
         """
-        return Stepping(self._plan, self._ports, state, snapshot, now).run()
+        state.variables.take(snapshot)
+        if state.quiet and not state.variables.touched and (state.deadline is None or now < state.deadline):
+            return quiet(state.deadline)
+        return Stepping(self._plan, self._ports, state, snapshot.wall, now).run()
 
     def clear(self, state: EngineState, snapshot: Snapshot, now: float) -> Step:
         """Evaluate once and release latches and first-out groups whose cause is known and gone.
 
         What is kept, and why, is told by events.
         """
-        return Stepping(self._plan, self._ports, state, snapshot, now, clear=True).run()
+        state.variables.take(snapshot)
+        return Stepping(self._plan, self._ports, state, snapshot.wall, now, clear=True).run()
 
     def explain(self, state: EngineState, snapshot: Snapshot, now: float) -> tuple[RuleView, ...]:
         """Say what each rule has decided and why; changes nothing."""

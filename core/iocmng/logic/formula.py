@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from iocmng.logic.bounds import bounded_result
@@ -13,6 +14,17 @@ from iocmng.logic.functions import BUILTINS, Function
 from iocmng.logic.kleene import Evaluate, Kinds, three_valued
 from iocmng.logic.unknown import Unknown, failure, is_nan
 from iocmng.logic.variables import Variables
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A part of a condition: `parts` joined by `or` when `stop`, else by `and`; none when it is one term."""
+
+    text: str
+    names: tuple[str, ...]
+    evaluate: Evaluate
+    stop: bool
+    parts: tuple[Term, ...]
 
 
 class Formula:
@@ -32,7 +44,7 @@ class Formula:
     """
 
     __slots__ = (
-        "_careful", "_expression", "_functions", "_kinds", "_plain", "_slow", "_truth",
+        "_careful", "_expression", "_functions", "_kinds", "_plain", "_slow", "_terms", "_truth",
         "names", "pure", "text",
     )  # fmt: skip
 
@@ -58,6 +70,7 @@ class Formula:
             for node in ast.walk(expression.tree)
         )
         self._slow: Evaluate | None = None
+        self._terms: Term | None = None
 
     @property
     def tree(self) -> ast.expr:
@@ -83,10 +96,28 @@ class Formula:
         never = {name: why for name, why in variables.unknown.items() if name not in variables.values}
         return self._three_valued(variables.values, never)
 
-    def part(self, node: ast.expr, variables: Variables) -> Any:
-        """Return whether a term of `tree` is true now: True, False or `Unknown`."""
-        slow = three_valued(node, self._functions, self._kinds, truth=True)
-        return self._careful_result(slow, variables.values, variables.unknown, truth=True)
+    @property
+    def terms(self) -> Term:
+        """The expression as terms joined by `and` and `or`, to tell which of them decide."""
+        if self._terms is None:
+            self._terms = self._split(self.tree)
+        return self._terms
+
+    def _split(self, node: ast.expr) -> Term:
+        parts = node.values if isinstance(node, ast.BoolOp) else ()
+        return Term(
+            text="" if parts else ast.unparse(node),
+            names=tuple(
+                one.id for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in self.names
+            ),
+            evaluate=three_valued(node, self._functions, self._kinds, truth=True),
+            stop=isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or),
+            parts=tuple(self._split(part) for part in parts),
+        )
+
+    def part(self, term: Term, variables: Variables) -> Any:
+        """Return whether a term is true now: True, False or `Unknown`."""
+        return self._careful_result(term.evaluate, variables.values, variables.unknown, truth=True)
 
     def _three_valued(self, values: Mapping[str, Any], unknown: Mapping[str, Unknown]) -> Any:
         if self._slow is None:

@@ -119,6 +119,7 @@ class Plan:
         ages: Comparisons whose outcome changes with time alone.
         feedback: Outputs that an expression reads before they are decided; it sees the decision of the step before.
         outputs: All that it writes, in the order in which they are written.
+        steady: Whether equal variables give equal results, whatever the step before decided.
     """
 
     names: Names
@@ -131,3 +132,4 @@ class Plan:
     ages: tuple[AgeLimit, ...]
     feedback: frozenset[str]
     outputs: tuple[str, ...]
+    steady: bool

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from iocmng.logic.formula import Formula
+from iocmng.logic.formula import Formula, Term
 from iocmng.logic.unknown import Unknown
 from iocmng.logic.variables import Variables
 from iocmng.spec.instance import PortSpec
@@ -19,12 +18,12 @@ def because(formula: Formula, result: Any, variables: Variables, ports: Mapping[
     """Say why `formula` gives `result`: "p = 6.2 mbar: p > 5 holds", or "unknown: t (not connected)"."""
     if isinstance(result, Unknown):
         return f"unknown: {result}"
-    terms = list(_decisive(formula, formula.tree, variables))
-    names = dict.fromkeys(node.id for term in terms for node in ast.walk(term) if isinstance(node, ast.Name))
+    terms = list(_decisive(formula, formula.terms, variables))
+    names = dict.fromkeys(name for term in terms for name in term.names)
     shown = [_value(name, variables.values[name], ports) for name in names if name in variables.values]
     if len(shown) > MAX_VALUES:
         shown[MAX_VALUES:] = ["…"]
-    text = _verdict(list(dict.fromkeys(ast.unparse(term) for term in terms)), result)
+    text = _verdict(list(dict.fromkeys(term.text for term in terms)), result)
     return f"{', '.join(shown)}: {text}" if shown else text
 
 
@@ -34,19 +33,17 @@ def _verdict(terms: list[str], holds: bool) -> str:
     return f"{' and '.join(terms)} hold" if holds else f"neither {' nor '.join(terms)} holds"
 
 
-def _decisive(formula: Formula, node: ast.expr, variables: Variables) -> Iterator[ast.expr]:
+def _decisive(formula: Formula, term: Term, variables: Variables) -> Iterator[Term]:
     """The terms that make a known condition true or false."""
-    if not isinstance(node, ast.BoolOp):
-        yield node
-        return
-    stop = isinstance(node.op, ast.Or)
-    for term in node.values:
-        result = formula.part(term, variables)
-        if not isinstance(result, Unknown) and result is stop:
-            yield from _decisive(formula, term, variables)
+    for part in term.parts:
+        result = formula.part(part, variables)
+        if not isinstance(result, Unknown) and result is term.stop:
+            yield from _decisive(formula, part, variables)
             return
-    for term in node.values:
-        yield from _decisive(formula, term, variables)
+    for part in term.parts:
+        yield from _decisive(formula, part, variables)
+    if not term.parts:
+        yield term
 
 
 def _value(name: str, value: Any, ports: Mapping[str, PortSpec]) -> str:

@@ -30,6 +30,9 @@ class EngineState:
         message: What MESSAGE says for the logic.
         changed: Whether what is latched differs from what was told last.
         begun: Whether a step has been made.
+        quiet: Whether a step in which no variable changes and no deadline is reached does nothing.
+        deadline: The deadline of the last step.
+        undecided: Whether some rule is undecided still.
         again: Monotonic time of an evaluation that outputs read before they are decided ask for.
     """
 
@@ -46,7 +49,10 @@ class EngineState:
     message: str = ""
     changed: bool = False
     begun: bool = False
+    undecided: bool = True
     again: float | None = None
+    quiet: bool = False
+    deadline: float | None = None
 
 
 def begin(

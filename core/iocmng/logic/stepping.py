@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from iocmng.logic.actuating import actuate
 from iocmng.logic.deadlines import next_deadline
 from iocmng.logic.deciding import RuleState
-from iocmng.logic.decisions import Command, LogicEvent, LogicEventKind, OutputWrite, Snapshot, Step
+from iocmng.logic.decisions import Command, LogicEvent, LogicEventKind, OutputWrite, Step
 from iocmng.logic.explaining import reason
 from iocmng.logic.latching import cause, keepers
 from iocmng.logic.plan import GroupPlan, OutputPlan, Plan, RulePlan, TransformPlan
@@ -23,6 +23,14 @@ FEEDBACK_DELAY = 0.1
 rules that flip each other do so at ten a second, and not as fast as the machine can."""
 
 
+_QUIET = Step()
+
+
+def quiet(deadline: float | None) -> Step:
+    """The step in which nothing happened."""
+    return _QUIET if deadline is None else Step(deadline=deadline)
+
+
 class Stepping:
     """One step, while it is being made.
 
@@ -30,17 +38,22 @@ class Stepping:
         plan: The program.
         ports: All ports of the instance by name.
         state: The run.
-        snapshot: What can be read now.
+        wall: Seconds since 1970-01-01 UTC.
         now: Monotonic seconds.
         clear: Whether latches are to be released whose cause is gone.
     """
+
+    __slots__ = (
+        "clear", "events", "failing", "fired", "first", "moved", "now", "plan", "ports", "recalled", "stale", "state",
+        "variables", "wall", "writes",
+    )  # fmt: skip
 
     def __init__(
         self,
         plan: Plan,
         ports: Mapping[str, PortSpec],
         state: EngineState,
-        snapshot: Snapshot,
+        wall: float,
         now: float,
         *,
         clear: bool = False,
@@ -50,16 +63,16 @@ class Stepping:
         self.state = state
         self.variables = state.variables
         self.now = now
-        self.wall = snapshot.wall
+        self.wall = wall
         self.clear = clear
         self.first = not state.begun
         self.writes: dict[str, OutputWrite] = {}
         self.events: list[LogicEvent] = []
         self.fired: set[int] = set()
         self.moved = False
+        self.failing = False
         self.stale: set[str] = set(state.latches) if clear else set()
         self.recalled: set[str] = set()
-        self.variables.take(snapshot)
 
     def run(self) -> Step:
         """Make the step."""
@@ -75,21 +88,30 @@ class Stepping:
         if self.first:
             for output in plan.constants:
                 self._output(output)
-        for rule in plan.rules:
+        for rule, outputs in zip(plan.rules, plan.settled, strict=True):
             self._rule(rule)
-            for output in plan.settled[rule.index]:
+            for output in outputs:
                 if self.first or output.name in self.stale:
                     self._output(output)
-        for group in plan.groups:
-            self._group(group)
+        if self.first or self.clear or self.moved:
+            for group in plan.groups:
+                self._group(group)
         commands, withdrawn = self._actuate()
         state.begun = True
+        return self._step(commands, withdrawn)
+
+    def _step(self, commands: tuple[Command, ...], withdrawn: tuple[str, ...]) -> Step:
+        state, writes = self.state, self.writes
+        deadline = state.deadline = next_deadline(self.plan, state, self.now)
+        state.quiet = self.plan.steady and not self.failing
+        if not (writes or commands or withdrawn or self.events or state.changed):
+            return quiet(deadline)
         return Step(
-            writes=tuple(self.writes[name] for name in plan.outputs if name in self.writes),
+            writes=tuple(writes[name] for name in self.plan.outputs if name in writes),
             commands=commands,
             withdrawn=withdrawn,
             events=tuple(self.events),
-            deadline=next_deadline(plan, state, self.now),
+            deadline=deadline,
             latched=self._latched(),
             message=self._message(),
         )
@@ -98,6 +120,7 @@ class Stepping:
         self.events.append(LogicEvent(kind, subject, text))
 
     def _count(self, subject: str) -> None:
+        self.failing = True
         self.state.unknowns[subject] = self.state.unknowns.get(subject, 0) + 1
 
     def _transform(self, plan: TransformPlan) -> None:

@@ -14,6 +14,8 @@ from iocmng.values import Reading, Severity, Value
 
 OK, AGE, SEVERITY, BUFFER = "_ok", "_age", "_severity", "_buf"
 
+_NUMBERS = frozenset((float, int, bool))
+_NO_ALARM = Severity.NO_ALARM
 NEVER_READ = Reading(None, Severity.INVALID, connected=False, message="never read")
 
 
@@ -55,6 +57,7 @@ class Variables:
         self._readings: dict[str, Reading | None] = dict.fromkeys(names.ports)
         self._samples: dict[str, Samples | None] = dict.fromkeys(names.buffers)
         self._parameters: dict[str, Any] = {}
+        self._good: set[str] = set()
         self.values: dict[str, Any] = {}
         self.unknown: dict[str, Unknown] = {}
         self.odd: set[str] = set()
@@ -76,7 +79,19 @@ class Variables:
             reading = readings.get(name, NEVER_READ)
             if reading is not last:
                 known[name] = reading
-                if last is None or not _same_reading(reading, last):
+                value: Any = reading.value
+                if (
+                    name in self._good
+                    and type(value) in _NUMBERS
+                    and reading.severity is _NO_ALARM
+                    and reading.connected
+                    and value - value == 0.0
+                ):
+                    # As good as before: what most readings are.
+                    if value != self.values[name]:
+                        self.values[name] = value
+                        self.touched.add(name)
+                elif last is None or not _same_reading(reading, last):
                     self._read(name, reading)
         if self._names.parameters:
             self._take_parameters(snapshot.parameters)
@@ -111,9 +126,12 @@ class Variables:
 
     def _read(self, name: str, reading: Reading) -> None:
         unknown = doubt(name, reading)
+        self._good.discard(name)
         if unknown is None:
             self._known(name, reading.value)
             self._quality(name, reading.severity, True)
+            if reading.severity is _NO_ALARM and name not in self.odd:
+                self._good.add(name)
         else:
             self._unknown(name, unknown)
             there = reading.connected and reading.value is not None
