@@ -102,9 +102,10 @@ def test_what_a_crash_cut_costs_only_itself(opened: Callable[..., DiskRuns], tmp
     with (folder / f"{running(2).id}.log").open("a") as log:
         log.write('[1.0, "INFO", "tu')
     (folder / "20200101-000000-bbbbbb.log").write_text("of nobody")
-    again = opened()
+    told: list[str] = []
+    again = opened(on_problem=told.append)
     assert [run.id for run in again.runs("tune")] == [running(2).id, running(0).id]
-    (problem,) = again.problems
+    (problem,) = told
     assert "no run record" in problem
     assert running(1).id in problem
     again.append(running(2).id, line("after"))
@@ -185,3 +186,41 @@ def test_progress_alone_is_seldom_written(opened: Callable[..., DiskRuns], tmp_p
     assert store.flush(DEADLINE)
     assert store.run(run.id).progress == 99.0
     assert record.stat().st_mtime_ns == before
+
+
+def test_a_record_that_the_end_of_the_machine_cut_off_is_of_a_lost_run(
+    opened: Callable[..., DiskRuns], tmp_path: Path
+) -> None:
+    first = opened()
+    first.save(running(1))
+    first.close()
+    (tmp_path / "runs" / ".live" / running(1).id).unlink()
+    again = opened()
+    assert again.unfinished() == ()
+    assert again.run(running(1).id).state is JobState.LOST
+    assert again.flush(DEADLINE)
+    assert '"LOST"' in (tmp_path / "runs" / "tune" / f"{running(1).id}.json").read_text()
+
+
+def test_what_earlier_hosts_left_is_read_when_somebody_asks(
+    opened: Callable[..., DiskRuns], tmp_path: Path
+) -> None:
+    first = opened()
+    for number in range(4):
+        first.save(ended(running(number)))
+    first.save(running(9, "scan"))
+    first.close()
+    again = opened(keep_runs=3)
+    assert again.unfinished() == (running(9, "scan"),)
+    assert again.run(running(2).id) == ended(running(2))
+    for unknown in ("20990101-000000-aaaaaa", "../tune/20261121-000001-aaaaaa", ""):
+        with pytest.raises(KeyError):
+            again.run(unknown)
+    third = opened(keep_runs=3)
+    third.save(running(5))
+    third.save(ended(running(5)))
+    assert third.flush(DEADLINE)
+    names = {path.name.partition(".")[0] for path in (tmp_path / "runs" / "tune").iterdir()}
+    assert names == {running(number).id for number in (2, 3, 5)}
+    assert [run.id for run in third.runs("tune")] == [running(number).id for number in (5, 3, 2)]
+    assert not list((tmp_path / "runs" / ".live").glob("*-000005-*"))

@@ -124,7 +124,6 @@ class Host:
         self._logs = logs
         self._runs = DiskRuns(plan.state_dir / "runs", plan.keep_runs)
         self._yard = JobYard(self._runs, roots=plan.script_roots)
-        self._problems += self._runs.problems
         self.site = SiteHooks(hooks, self._runs.run)
         self._looking = (
             LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None

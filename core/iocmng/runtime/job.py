@@ -85,8 +85,7 @@ class JobInstance(Instance):
         self.logger.addHandler(_RunLogs(self))
         self._shown.idle()
         self.outputs.invalidate("no successful run yet")
-        latest = next(iter(self.store.runs(spec.name)), None)
-        if latest is not None and latest.id in yard.lost:
+        if (latest := yard.lost.get(spec.name)) is not None:
             self.state = JobState.LOST
             self._shown.lost(latest)
             self.note_error(latest.message)
@@ -157,8 +156,7 @@ class JobInstance(Instance):
         return run.view
 
     def _new_id(self, now: float) -> str:
-        taken = {view.id for view in self.store.runs(self.name)}
-        while (run_id := new_run_id(now)) in taken:
+        while self.store.has(run_id := new_run_id(now)):
             continue
         return run_id
 

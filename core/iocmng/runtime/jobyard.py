@@ -33,7 +33,7 @@ class JobYard:
         store: Keeps runs.
         locks: Held by runs.
         roots: Folders under which scripts with an absolute path may lie.
-        lost: Runs that a dead host left unfinished.
+        lost: The latest run of each job that a dead host left unfinished.
     """
 
     store: RunStore
@@ -60,7 +60,7 @@ class JobYard:
                 message = f"{message}; {left} of it had stayed and had to be ended"
                 self._end(run, left, post)
             view = replace(run, state=JobState.LOST, ended=time.time(), message=message)
-            self.lost[run.id] = view
+            self.lost[run.job] = view
             self.store.save(view)
 
     def _end(self, run: RunView, orphans: Orphans, post: Callable[[Callable[[], None]], None]) -> None:

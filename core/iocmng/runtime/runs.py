@@ -6,7 +6,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -151,6 +151,9 @@ class RunStore(Protocol):
     def runs(self, job: str) -> tuple[RunView, ...]:
         """Runs of a job, newest first."""
 
+    def has(self, run_id: str) -> bool:
+        """Whether an id is taken by a run of this process."""
+
     def unfinished(self) -> tuple[RunView, ...]:
         """Runs that are not over, oldest first: after a crash, those that were lost."""
 
@@ -220,6 +223,15 @@ class RunIndex(Generic[K]):
         """Runs that are not over, oldest first."""
         return tuple(kept.run for kept in self._all.values() if not kept.run.over)
 
+    def merge(self, job: str, older: Iterable[K]) -> None:
+        """Take in runs that are older than all that are known of a job."""
+        found = {kept.run.id: kept for kept in older}
+        self._all = {**found, **self._all}
+        self._jobs[job] = {**found, **self._jobs.get(job, {})}
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._all
+
     def excess(self, job: str) -> list[K]:
         """Take out the oldest ended runs of a job beyond what is kept."""
         runs = self._jobs.get(job, {})
@@ -270,6 +282,11 @@ class MemoryRuns:
         """Runs of a job, newest first."""
         with self._lock:
             return self._index.runs(job)
+
+    def has(self, run_id: str) -> bool:
+        """Whether an id is taken by a run of this process."""
+        with self._lock:
+            return run_id in self._index
 
     def unfinished(self) -> tuple[RunView, ...]:
         """Runs that are not over, oldest first."""

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from iocmng.lifecycle import JobState
 from iocmng.runtime.runlog import KEEP_CHARACTERS, KEEP_LINES, RunLog
 from iocmng.runtime.runs import KEEP_RUNS, KeptRun, RunIndex
 from iocmng.runtime.runs_files import RunDirectory, RunFiles
@@ -56,7 +57,7 @@ class DiskRuns:
         on_problem: Callable[[str], None] = _log.error,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read what is there; runs that are not over were lost, see `unfinished`.
+        """Read which runs are not over: they were lost, see `unfinished`.
 
         Args:
             root: Directory of all runs, one directory a job below it.
@@ -73,6 +74,8 @@ class DiskRuns:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._disk = threading.Lock()
+        self._loading = threading.Lock()
+        self._loaded: set[str] = set()
         self._changed = threading.Condition(self._lock)
         self._dirty: dict[str, _Kept] = {}
         self._gone: list[tuple[str, str]] = []
@@ -81,15 +84,15 @@ class DiskRuns:
         self._thread: threading.Thread | None = None
         self._closing = False
         self.problem = ""
-        found, self.problems = self._files.scan()
-        for run in sorted(found, key=lambda one: (one.started, one.id)):
+        for run in self._files.unfinished():
             self._index.add(_Kept(run, saved=run))
 
     def keep(self, job: str, runs: int | None) -> None:
         """Keep so many ended runs of a job; None: as many as of any."""
         with self._lock:
             self._index.keep(job, runs)
-            self._drop(self._index.excess(job))
+            if job in self._loaded:
+                self._drop(self._index.excess(job))
 
     def save(self, run: RunView) -> None:
         """Store a run, or its newer state; one that is over stays so, and the oldest ended ones beyond `keep` go."""
@@ -102,20 +105,25 @@ class DiskRuns:
                 return
             kept.run = run
             self._dirty[run.id] = kept
-            if run.over:
+            if run.over and run.job in self._loaded:
                 self._drop(self._index.excess(run.job))
             if kept.saved is None or kept.saved.state is not run.state or run.over:
                 self._wake()
 
     def run(self, run_id: str) -> RunView:
         """The latest stored state of a run."""
-        with self._lock:
-            return self._index[run_id].run
+        return self._kept(run_id).run
 
     def runs(self, job: str) -> tuple[RunView, ...]:
         """Runs of a job, newest first."""
+        self._load(job)
         with self._lock:
             return self._index.runs(job)
+
+    def has(self, run_id: str) -> bool:
+        """Whether an id is taken by a run of this process."""
+        with self._lock:
+            return run_id in self._index
 
     def unfinished(self) -> tuple[RunView, ...]:
         """Runs that are not over, oldest first."""
@@ -140,9 +148,9 @@ class DiskRuns:
 
     def log(self, run_id: str) -> tuple[LogLine, ...]:
         """Kept lines of a run, oldest first; a first line says how many went before, if any."""
+        kept = self._kept(run_id)
         with self._disk:
             with self._lock:
-                kept = self._index[run_id]
                 if kept.recent is not None:
                     return kept.recent.lines
                 waiting, missed, job = tuple(kept.waiting), kept.missed, kept.run.job
@@ -153,9 +161,7 @@ class DiskRuns:
 
     def files(self, run_id: str) -> RunFiles:
         """Paths that go with a run."""
-        with self._lock:
-            job = self._index[run_id].run.job
-        return self._files.files(job, run_id)
+        return self._files.files(self._kept(run_id).run.job, run_id)
 
     def flush(self, timeout: float) -> bool:
         """Have everything so far on disk; return whether it is within `timeout` seconds."""
@@ -175,6 +181,32 @@ class DiskRuns:
             self._changed.notify_all()
         if thread is not None:
             thread.join(timeout)
+
+    def _kept(self, run_id: str) -> _Kept:
+        with self._lock:
+            kept = self._index.get(run_id)
+        if kept is None and (job := self._files.job_of(run_id)) is not None:
+            self._load(job)
+        with self._lock:
+            return self._index[run_id]
+
+    def _load(self, job: str) -> None:
+        """Take in what earlier hosts have left of a job; a thousand jobs are not read before anybody asks."""
+        with self._loading:
+            if job in self._loaded:
+                return
+            with self._lock:
+                known = {run.id for run in self._index.runs(job)}
+            found, problems = self._files.load(job, known)
+            with self._lock:
+                # Those that have begun since are known, and better, in memory.
+                older = [_Kept(_ended(run), saved=run) for run in found if run.id not in self._index]
+                self._index.merge(job, older)
+                self._loaded.add(job)
+                self._dirty.update((kept.run.id, kept) for kept in older if kept.run is not kept.saved)
+                self._drop(self._index.excess(job))
+        for problem in problems:
+            self._on_problem(problem)
 
     def _wake(self) -> None:
         self._asked += 1
@@ -199,8 +231,11 @@ class DiskRuns:
                     return
                 asked = self._asked
                 dirty, self._dirty = list(self._dirty.values()), {}
-                gone, self._gone = self._gone, []
             problem = ""
+            for job in {kept.run.job for kept in dirty} - self._loaded:
+                self._load(job)
+            with self._lock:
+                gone, self._gone = self._gone, []
             for job, run_id in gone:
                 with self._disk:
                     self._files.remove(job, run_id)
@@ -269,3 +304,8 @@ class DiskRuns:
             gone = self._index.get(kept.run.id) is not kept
         if gone:
             self._files.remove(kept.run.job, kept.run.id)
+
+
+def _ended(run: RunView) -> RunView:
+    """A record without its mark, as the end of the machine may leave it, is one of a run that was lost."""
+    return run if run.over else replace(run, state=JobState.LOST, ended=run.ended or run.started)

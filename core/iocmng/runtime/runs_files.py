@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from iocmng.runtime.files import parse_object, write_atomic
 from iocmng.runtime.runlog import KEEP_CHARACTERS, KEEP_LINES, RunLog
 from iocmng.wire import LogLine, RunView, from_plain, to_plain
 
 RECORD, LOG, OUTPUT, PROCESS, BROKEN = ".json", ".log", ".out", ".process", ".corrupt"
+LIVE = ".live"
 KEEP_BROKEN = 5
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _MARK = "dropped"
 
 
@@ -52,32 +56,69 @@ class RunDirectory:
         self.root = root
         self._keep_lines = max(keep_lines, 1)
         self._keep_characters = keep_characters
+        self._opened = time.time()
         self._logs: dict[str, _LogState] = {}
+        self._live: set[str] = set()
 
-    def scan(self) -> tuple[list[RunView], list[str]]:
-        """Read all records, by age within a job; and say what was wrong. Leftovers of a crash are removed."""
+    def unfinished(self) -> list[RunView]:
+        """Runs that were not over when they were written last, oldest first."""
+        runs = []
+        for mark in self._marks():
+            run = _read(self.root / os.fsdecode(mark.read_bytes()) / f"{mark.name}{RECORD}")
+            if isinstance(run, RunView) and not run.over:
+                runs.append(run)
+            else:
+                _remove(mark)
+        return sorted(runs, key=_age)
+
+    def _marks(self) -> list[Path]:
+        folder = self.root / LIVE
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def load(self, job: str, known: Container[str]) -> tuple[list[RunView], list[str]]:
+        """Read the records of a job, oldest first, and say what was wrong; leftovers of a crash are removed.
+
+        Args:
+            job: The job.
+            known: Ids of runs that are not to be read.
+        """
+        folder = self._folder(job)
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
         runs, problems = [], []
-        for folder in sorted(self._folders()):
-            for entry in sorted(folder.iterdir()):
-                if entry.name.startswith("."):
-                    entry.unlink(missing_ok=True)
-                elif entry.suffix == RECORD:
-                    found = _read(entry)
-                    if isinstance(found, RunView):
-                        runs.append(found)
-                    else:
-                        problems.append(found)
-        known = {run.id for run in runs}
-        for folder in self._folders():
-            entries = sorted(folder.iterdir(), reverse=True)
-            broken = [entry for entry in entries if entry.suffix == BROKEN]
-            stray = [entry for entry in entries if entry.name.partition(".")[0] not in known]
-            for entry in (*(one for one in stray if one not in broken), *broken[KEEP_BROKEN:]):
-                _remove(entry)
-        return runs, problems
+        for entry in entries:
+            if entry.suffix == RECORD and entry.stem not in known:
+                found = _read(entry)
+                if isinstance(found, RunView):
+                    runs.append(found)
+                else:
+                    problems.append(found)
+        ids = {run.id for run in runs}
+        broken = [entry for entry in reversed(entries) if entry.suffix == BROKEN]
+        stray = [
+            entry
+            for entry in entries
+            if entry.suffix not in (RECORD, BROKEN) and self._is_old(entry)
+            # A name that begins with a dot is a file that was never finished.
+            if (run := entry.name.partition(".")[0]) not in ids and run not in known
+        ]
+        for entry in (*stray, *broken[KEEP_BROKEN:]):
+            _remove(entry)
+        return sorted(runs, key=_age), problems
 
-    def _folders(self) -> Iterator[Path]:
-        return (entry for entry in self.root.iterdir() if entry.is_dir()) if self.root.is_dir() else iter(())
+    def _is_old(self, entry: Path) -> bool:
+        try:
+            return entry.lstat().st_mtime < self._opened
+        except OSError:
+            return False
+
+    def job_of(self, run_id: str) -> str | None:
+        """The job that has a run on disk, None for none."""
+        if not _ID.match(run_id) or not self.root.is_dir():
+            return None
+        for folder in self.root.iterdir():
+            if (folder / f"{run_id}{RECORD}").exists():
+                return unquote(folder.name)
+        return None
 
     def files(self, job: str, run_id: str) -> RunFiles:
         """The paths of a run; nothing is made."""
@@ -85,18 +126,29 @@ class RunDirectory:
         return RunFiles(folder / run_id, folder / f"{run_id}{OUTPUT}", folder / f"{run_id}{PROCESS}")
 
     def write(self, run: RunView) -> None:
-        """Put a record on disk, in one step.
+        """Put a record on disk, in one step; as long as it is not over a mark beside all jobs says so.
 
         Raises:
             OSError: It cannot be written; what was there is as it was.
         """
-        path = self._folder(run.job) / f"{run.id}{RECORD}"
+        folder = self._folder(run.job)
         content = json.dumps(to_plain(run), default=repr).encode()
-        try:
-            write_atomic(path, content, keep=0)
-        except FileNotFoundError:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomic(path, content, keep=0)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not run.over and run.id not in self._live:
+            self._mark(run.id).parent.mkdir(mode=0o700, exist_ok=True)
+            self._mark(run.id).write_bytes(os.fsencode(folder.name))
+            self._live.add(run.id)
+        write_atomic(folder / f"{run.id}{RECORD}", content, keep=0)
+        if run.over:
+            self._unmark(run.id)
+
+    def _mark(self, run_id: str) -> Path:
+        return self.root / LIVE / run_id
+
+    def _unmark(self, run_id: str) -> None:
+        self._live.discard(run_id)
+        _remove(self._mark(run_id))
 
     def append(self, job: str, run_id: str, lines: Sequence[LogLine], missed: int = 0) -> None:
         """Add lines to a log, after a mark that `missed` are not there; the oldest go from time to time.
@@ -141,6 +193,7 @@ class RunDirectory:
     def remove(self, job: str, run_id: str) -> None:
         """Remove everything of a run, as far as that is possible."""
         self._logs.pop(run_id, None)
+        self._unmark(run_id)
         folder = self._folder(job)
         for suffix in (RECORD, LOG, OUTPUT, PROCESS, f"{OUTPUT}.1", ""):
             _remove(folder / f"{run_id}{suffix}")
@@ -172,12 +225,18 @@ class RunDirectory:
         return log
 
 
+def _age(run: RunView) -> tuple[float, str]:
+    return run.started, run.id
+
+
 def _read(path: Path) -> RunView | str:
     try:
         run = from_plain(RunView, parse_object(path.read_bytes()))
         if run.id != path.name.removesuffix(RECORD):
             raise ValueError(f"it is of run {run.id}")
         return run
+    except FileNotFoundError:
+        return f"{path} is gone"
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         aside = path.with_suffix(BROKEN)
         with suppress(OSError):
