@@ -37,7 +37,6 @@ LINKS = {
     "plain": "OTHER:PLAIN",
     "locked": "pva://OTHER:LOCKED",
     "nowhere": "ca://OTHER:NOWHERE",
-    "crooked": "http://OTHER:X",
 }
 BEATING = ("caside", "pvaside", "plain")
 
@@ -145,7 +144,6 @@ def test_the_beats_stop_with_a_stall_a_pause_and_a_stop(
     [
         ("locked", "pva://OTHER:LOCKED stays at 0 (heartbeat_link): it refuses the writes of this host"),
         ("nowhere", "ca://OTHER:NOWHERE does not answer (heartbeat_link)"),
-        ("crooked", "scheme 'http' is unknown"),
     ],
 )
 def test_a_target_that_takes_no_beats_degrades_and_costs_nothing(
