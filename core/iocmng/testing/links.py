@@ -117,6 +117,10 @@ class FakeLinks:
         known.hangs = False
         known.tell()
 
+    def connected(self, pv: str) -> bool:
+        """Whether `pv` is connected, hanging or not."""
+        return self._pv(pv).reading.connected
+
     def listeners(self, pv: str) -> int:
         """How many subscriptions `pv` has."""
         return len(self._pv(pv).callbacks)

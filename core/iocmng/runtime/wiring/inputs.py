@@ -11,7 +11,7 @@ from iocmng.errors import LinkError
 from iocmng.logic import Samples
 from iocmng.runtime.ports import Clock, PvClient, Undo
 from iocmng.runtime.wiring.batch import Batch
-from iocmng.runtime.wiring.source import Source
+from iocmng.runtime.wiring.source import EARLY, Source
 from iocmng.runtime.wiring.timers import Timers
 from iocmng.spec import Direction, InstanceSpec
 from iocmng.values import Reading
@@ -255,7 +255,8 @@ class InputLinks:
             ask = not source.polled and not source.asking and source.reading.connected and age >= oldest / 2
             source.asking |= ask
         rest = (oldest if age >= oldest / 2 else oldest / 2) - age
-        self._timers.after(rest if rest > 0 else oldest / 2, partial(self._look_after, source))
+        # A rest that rounding leaves over would have the thread look again without end.
+        self._timers.after(max(rest, EARLY) if rest > 0 else oldest / 2, partial(self._look_after, source))
         if ask:
             self._ask(source, None)
         if flipped:

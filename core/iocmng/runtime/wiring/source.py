@@ -13,7 +13,7 @@ from iocmng.spec import AgeBy, LinkMode, PortSpec
 from iocmng.values import PortType, Reading, Severity, Status
 from iocmng.wire import LinkView
 
-_EARLY = 1e-3
+EARLY = 1e-3
 """Seconds by which something may be too early to count as too old: timers are not exact."""
 
 UNKNOWN = Reading(None, Severity.INVALID, Status.COMM, 0.0, connected=False, message="not connected")
@@ -105,7 +105,7 @@ class Source:
     def is_stale(self, now: float, clock: Clock) -> bool:
         """Whether it is too old, and would be good otherwise."""
         oldest = self.link.max_age
-        return oldest is not None and self.reading.ok and self.age(now, clock) >= oldest - _EARLY
+        return oldest is not None and self.reading.ok and self.age(now, clock) >= oldest - EARLY
 
     def shown(self, now: float, clock: Clock) -> Reading:
         """What it says now, INVALID when that is too old."""
