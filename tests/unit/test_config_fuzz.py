@@ -13,7 +13,7 @@ from iocmng.config.explain import known_keys
 from iocmng.logic.check import check_logic
 from iocmng.logic.engine import Program
 from iocmng.spec import Kind, PluginRef
-from iocmng.spec.build import describe
+from iocmng.spec.build import describe, value_findings
 from iocmng.wire import Level
 
 GOOD = """\
@@ -108,6 +108,9 @@ def check(text: str, *, lenient: bool) -> None:
         assert finding.where.file == "c.yaml"
         assert finding.message
     if loaded.config is None:
+        check_logic(loaded, lenient=lenient)
+        if loaded.exact and loaded.partial is not None:
+            value_findings(loaded.partial, loaded.locate)
         return
     for kind in Kind:
         plugin = PluginRef(name="p", target="m")

@@ -460,3 +460,17 @@ rules: [{id: r, condition: GOOD > 1, actuators: {VALVE: 1}, on_invalid: hold}]
     ]  # fmt: skip
     assert found[0].hint == "did you mean 'LEVEL'?"
     assert "read-only" in found[1].message
+
+
+def test_values_are_judged_beside_faults_that_leave_the_config_whole(site: Site) -> None:
+    site.plugin(
+        "a",
+        """
+arguments:
+  inputs: {T: {link: 'http://T'}}
+  outputs: {ON: {type: bool, alarm: {severity: {Onn: MAJOR}}}, LIST: {type: array}}
+rules: [{id: r, condition: T_buf, outputs: {ON: 3, OFF: 1}, message: x}]
+""",
+    )
+    found = codes(site.build(), "a")
+    assert {"link", "unknown-key", "missing-key", "output-value", "unknown-output", "no-buffer"} <= found

@@ -27,6 +27,7 @@ class LoadedConfig:
         findings: Everything there is to say, in the order of the file's checks.
         partial: What could be read in spite of errors (an INVALID plugin needs its prefix), None for nothing.
         complete: The model if no port, transform or rule had to be left out; that can be so in spite of errors.
+        exact: Nothing at all had to be left out; what is wrong is about how things go together.
         document: The places of keys and values.
     """
 
@@ -34,6 +35,7 @@ class LoadedConfig:
     findings: tuple[Finding, ...]
     partial: PluginConfig | None = None
     complete: PluginConfig | None = None
+    exact: bool = False
     document: Document = field(default_factory=Document)
 
     def locate(self, *key_path: str | int, key: bool = False) -> Where:
@@ -90,6 +92,7 @@ def _parse(text: str, lenient: bool, is_json: bool) -> LoadedConfig:
         return LoadedConfig(None, tuple(report.findings), document=document)
     data, document = _normalize(dict(document.value or {}), document, report)
     partial = read_model(PluginConfig, data, report, lenient_top=lenient)
+    exact = report.ok and partial is not None
     if partial is not None:
         check(partial, report, lenient=lenient)
     return LoadedConfig(
@@ -97,6 +100,7 @@ def _parse(text: str, lenient: bool, is_json: bool) -> LoadedConfig:
         tuple(report.findings),
         partial,
         partial if partial is not None and _is_complete(partial, data) else None,
+        exact,
         document,
     )
 

@@ -116,7 +116,7 @@ class _Checker:
         self.level = Level.WARNING if lenient else Level.ERROR
         self.found: list[Finding] = []
         # A port of which a key was refused may be meant otherwise than it looks now.
-        self.sure = loaded.config is not None
+        self.sure = loaded.exact
         declared = {**config.arguments.inputs, **config.arguments.outputs}
         self.ports: dict[str, Port] = {
             name: port for name, port in declared.items() if not is_refused_port(name)

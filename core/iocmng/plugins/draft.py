@@ -19,7 +19,7 @@ from iocmng.plugins.verdict import Verdict, VerdictStore, parameters_key
 from iocmng.settings.instances import InstanceSettings
 from iocmng.settings.settings import Settings
 from iocmng.spec import InstanceSpec, Kind, PluginRef
-from iocmng.spec.build import describe, describe_invalid
+from iocmng.spec.build import describe, describe_invalid, value_findings
 from iocmng.wire import Finding, Level, Where
 
 
@@ -88,7 +88,9 @@ class Draft:
         if self.loaded is None:
             return
         if self.loaded.config is None or has_error(self.findings):
-            self.described = self._logic(self.loaded)
+            config = self.loaded.partial if self.loaded.exact else None
+            values = value_findings(config, self.loaded.locate) if config is not None else ()
+            self.described = (*values, *self._logic(self.loaded))
             return
         verdict = self.verdict
         self.spec, findings = describe(

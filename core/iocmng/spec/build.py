@@ -78,12 +78,9 @@ def describe(
         The spec, None when there is an error among the findings; and the findings.
     """
     plan = plan_of(config)
+    findings = value_findings(config, locate)
     prefix = (site.prefix if site else None) or config.prefix or name.upper()
     pv_prefix = host_prefix if flat else names.pv_name(host_prefix, prefix)
-    findings = [
-        Finding(item.level, item.code, item.message, locate(*item.path, key=item.at_key), item.hint)
-        for item in plan.problems
-    ]
     findings += _name_findings(name, prefix, locate, flat=flat)
     merged, parameters, more = _parameters(plan, config, plugin, site, environ, requested, chosen, declared)
     findings += more
@@ -137,6 +134,19 @@ def describe(
         beamline=beamline or {},
         devices=devices,
     ), findings
+
+
+def value_findings(config: PluginConfig, locate: Locate = _nowhere) -> list[Finding]:
+    """What is wrong with values and with the ports that rules name, whatever the instance.
+
+    Args:
+        config: The config; one with errors will do if nothing had to be left out (`LoadedConfig.exact`).
+        locate: The config's places (`LoadedConfig.locate`).
+    """
+    return [
+        Finding(item.level, item.code, item.message, locate(*item.path, key=item.at_key), item.hint)
+        for item in plan_of(config).problems
+    ]
 
 
 def describe_invalid(

@@ -212,7 +212,7 @@ def _length(port: Port) -> int:
     if port.type is PortType.STRING:
         return port.size
     if port.type is PortType.ARRAY:
-        return port.length or max(1, len(port.value))
+        return port.length or (len(port.value) if isinstance(port.value, (list, tuple)) else 0) or 1
     return 1
 
 
@@ -298,8 +298,10 @@ def _severity(alarm: Alarm, key: str) -> str:
 def _state_alarms(port: Port, fields: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     labels = _labels(port)
     if port.alarm is not None and isinstance(port.alarm.severity, dict):
+        # Labels that do not exist, and those beyond the sixteenth, are findings of the config.
         for label, severity in port.alarm.severity.items():
-            yield fields[labels.index(label)], severity
+            if label in labels[: len(fields)]:
+                yield fields[labels.index(label)], severity
     elif port.alarm_on:
         yield fields[1], port.alarm_on.upper()
 
