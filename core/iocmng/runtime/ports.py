@@ -133,8 +133,9 @@ class RecordPort(Protocol):
 class PvClient(Protocol):
     """A client of PVs elsewhere; every method may be called from any thread.
 
-    The value of a reading is a float, int, bool or str, or a read-only numpy array (an enum is its index; an
-    array of texts has elements of type str). A PV whose name ends in `$` is a text over CA.
+    The value of a reading is a float, int, bool or str, or a read-only numpy array (an enum is its index, with the
+    name of that state as the reading's label; an array of texts has elements of type str). A PV whose name ends in
+    `$` is a text over CA.
     """
 
     def get(self, pv: str, *, timeout: float = DEFAULT_TIMEOUT) -> Reading:
