@@ -17,10 +17,32 @@ settings.load_profile("gate" if os.environ.get("CI") else "desk")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-LONG = ("test_readme.py", "test_bake.py", "test_packaging.py", "test_cli_host.py", "test_boot.py")
+# By the time that each takes, so that none of them is begun when the others are through.
+LONG = (
+    "test_readme.py",
+    "test_hooks.py",
+    "test_cli_host.py",
+    "test_run_single.py",
+    "test_state.py",
+    "test_boot.py",
+    "test_boot_crash.py",
+    "test_supervision.py",
+    "test_heartbeat_link.py",
+    "test_supervision_reload.py",
+    "test_validate.py",
+    "test_bake.py",
+    "test_packaging.py",
+)
+KINDS = ("system", "template", "contract", "unit")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin the long files first, so that two processes end at about the same time; the rest stays shuffled."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    """Begin with what takes long, so that all processes end at about the same time; the rest stays shuffled."""
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        name, kind = item.path.name, item.path.parent.name
+        long = LONG.index(name) if name in LONG else len(LONG)
+        return long, KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+    items.sort(key=rank)

@@ -161,7 +161,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Other
             for key, names in IOCS.items()
         }
     with ExitStack() as stack:
-        yield {key: stack.enter_context(one.result()) for key, one in started.items()}
+        yield {key: stack.enter_context(one.result(60)) for key, one in started.items()}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def _title(path: Path) -> str:
     return str(path.relative_to(package.parent))
 
 
-def _parsed() -> Iterator[tuple[str, Path, ast.Module]]:
-    for path in MODULES:
-        yield _title(path), path, ast.parse(path.read_text())
+@cache
+def _parsed() -> list[tuple[str, Path, ast.Module]]:
+    return [(_title(path), path, ast.parse(path.read_text())) for path in MODULES]
 
 
 def _words(name: str) -> set[str]:
@@ -80,6 +81,8 @@ def test_init_files_only_re_export():
 
 
 ENDLESS = {"wait", "join", "communicate", "result"}
+PROGRAMS = {"run", "call", "check_call", "check_output"}
+READING = {"read", "readline"}
 
 
 def _endless(tree: ast.Module) -> Iterator[int]:
@@ -92,12 +95,12 @@ def _endless(tree: ast.Module) -> Iterator[int]:
                 yield node.lineno
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node in awaited:
             continue
-        named = {keyword.arg for keyword in node.keywords}
-        name, on = node.func.attr, ast.unparse(node.func.value)
+        name, on = node.func.attr, node.func.value
+        bounded = any(keyword.arg in ("timeout", None) for keyword in node.keywords)
         if (
-            (name in ENDLESS and not node.args and "timeout" not in named)
-            or (on == "subprocess" and name != "Popen" and "timeout" not in named and None not in named)
-            or (name in ("read", "readline") and on.rpartition(".")[2] == "stdout")
+            (name in ENDLESS and not node.args and not bounded)
+            or (name in PROGRAMS and isinstance(on, ast.Name) and on.id == "subprocess" and not bounded)
+            or (name in READING and isinstance(on, ast.Attribute) and on.attr == "stdout")
         ):
             yield node.lineno
 
