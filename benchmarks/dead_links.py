@@ -16,8 +16,8 @@ from table import Row, sample, show
 DEAD = 8
 INTERVAL = 0.5
 TIMEOUT = 0.5
-SECONDS = 40.0
-SAMPLES = 6
+SECONDS = 30.0
+SAMPLES = 4
 SOURCE = "".join(
     f'record(ao, "SRC:{name}") {{ field(VAL, "0") field(PINI, "YES") }}\n' for name in ("OURS", "OLD")
 )
