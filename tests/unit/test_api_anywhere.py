@@ -34,13 +34,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def pvs(served: Served) -> MemoryPvs:
-    """PVs elsewhere: a pressure over PVA, a valve over CA."""
+def pvs(served: Served) -> Iterator[MemoryPvs]:
+    """PVs elsewhere: a pressure over PVA, a valve over CA; nobody is subscribed before or after."""
     access = served.control.pv_access
     access.elsewhere.__init__()  # type: ignore[misc]
     access.elsewhere.serve("pva://RING:PRESSURE", 2.5e-9, Severity.MINOR, Status.HIGH)
     access.elsewhere.serve("ca://RING:VALVE", 1, labels=["Closed", "Open"])
-    return access
+    yield access
+    for role in ("operator", "viewer", ""):
+        with served.http(role) as http:
+            for key in body(http.get(f"{API}/monitors"))["monitors"]:
+                body(http.delete(f"{API}/monitor/{key}"))
 
 
 @pytest.fixture
