@@ -20,7 +20,7 @@ from iocmng.errors import Refused
 from iocmng.lifecycle import JobState
 from iocmng.runtime.runs import MemoryRuns
 from iocmng.runtime.runs_disk import DiskRuns
-from iocmng.runtime.script.orphans import find_orphans
+from iocmng.runtime.script.orphans import Orphans, find_orphans
 from iocmng.runtime.script.process import RUN_FOLDER, RUN_ID, ProcessMark, boot_id, stat_of
 from iocmng.wire import RunView
 
@@ -167,3 +167,30 @@ def test_term_comes_before_kill(tmp_path: Path, started: list[subprocess.Popen[s
         assert time.monotonic() < end
         time.sleep(0.01)
     assert not files.process.exists()
+
+
+def test_a_host_that_dies_while_it_ends_them_leaves_that_to_the_next(
+    tmp_path: Path, started: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = DiskRuns(tmp_path / "runs")
+    run = running(first)
+    files = first.files(run.id)
+    process = begin(started, SLEEP, **{RUN_ID: run.id, RUN_FOLDER: str(files.folder)})
+    assert first.flush(DEADLINE)
+    first.close()
+    second = DiskRuns(tmp_path / "runs")
+    with monkeypatch.context() as dead, yard(second) as jobs:
+        dead.setattr(Orphans, "end", lambda orphans, done: None)
+        jobs.recover()
+        assert second.run(run.id).state is JobState.LOST
+    second.close()
+    assert process.poll() is None
+    third = DiskRuns(tmp_path / "runs")
+    assert third.unfinished() == ()
+    with yard(third) as jobs:
+        jobs.recover()
+        assert jobs.shared.locks.holder("lock crate1") is not None
+        assert process.wait(DEADLINE) == -signal.SIGTERM
+        jobs.until(lambda: jobs.shared.locks.holder("lock crate1") is None)
+        assert third.held() == ()
+    third.close()

@@ -51,20 +51,31 @@ class JobYard:
         """
         from iocmng.runtime.script.orphans import find_orphans
 
-        unfinished = self.store.unfinished()
-        ran = {run.id: self.store.files(run.id) for run in unfinished if run.state is not JobState.QUEUED}
-        orphans = find_orphans(ran) if ran else {}
+        unfinished, held = self.store.unfinished(), self.store.held()
+        ran = {run.id: run for run in (*unfinished, *held) if run.state is not JobState.QUEUED}
+        orphans = find_orphans({run_id: self.store.files(run_id) for run_id in ran}) if ran else {}
+        for run in ran.values():
+            if run.id in orphans:
+                self._end(run, orphans[run.id], post)
+            else:
+                self.store.let_go(run.id)
         for run in unfinished:
             message = DIED if run.id in ran else DIED_WAITING
             if left := orphans.get(run.id):
                 message = f"{message}; {left} of it had stayed and had to be ended"
-                self._end(run, left, post)
             view = replace(run, state=JobState.LOST, ended=time.time(), message=message)
             self.lost[run.job] = view
             self.store.save(view)
 
     def _end(self, run: RunView, orphans: Orphans, post: Callable[[Callable[[], None]], None]) -> None:
+        """End processes of a run; it is remembered until then, should this host die as well."""
+        self.store.hold(run)
         key = lock_key(run.job, run.lock or None)
         if self.locks.holder(key) is None:
             self.locks.take(key, Holder(run.job, run.id, "left by a dead host, being ended"))
-        orphans.end(lambda: post(lambda: self.locks.release(key, run.id)))
+
+        def ended() -> None:
+            self.store.let_go(run.id)
+            post(lambda: self.locks.release(key, run.id))
+
+        orphans.end(ended)

@@ -157,6 +157,15 @@ class RunStore(Protocol):
     def unfinished(self) -> tuple[RunView, ...]:
         """Runs that are not over, oldest first: after a crash, those that were lost."""
 
+    def hold(self, run: RunView) -> None:
+        """Remember a run, also over the end of the process, until `let_go`: something of it is left to do."""
+
+    def let_go(self, run_id: str) -> None:
+        """Remember it no longer."""
+
+    def held(self) -> tuple[RunView, ...]:
+        """Runs that are remembered."""
+
     def append(self, run_id: str, line: LogLine) -> None:
         """Add a line to a run's log; dropped when the run is gone. The oldest lines go beyond the bound."""
 
@@ -253,6 +262,7 @@ class MemoryRuns:
     def __init__(self, keep_runs: int = KEEP_RUNS, keep_lines: int = KEEP_LINES) -> None:
         self._keep_lines = keep_lines
         self._index: RunIndex[_Logged] = RunIndex(keep_runs)
+        self._held: dict[str, RunView] = {}
         self._lock = threading.Lock()
         self._files: RunDirectory | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -292,6 +302,21 @@ class MemoryRuns:
         """Runs that are not over, oldest first."""
         with self._lock:
             return self._index.unfinished()
+
+    def hold(self, run: RunView) -> None:
+        """Remember a run until `let_go`."""
+        with self._lock:
+            self._held[run.id] = run
+
+    def let_go(self, run_id: str) -> None:
+        """Remember it no longer."""
+        with self._lock:
+            self._held.pop(run_id, None)
+
+    def held(self) -> tuple[RunView, ...]:
+        """Runs that are remembered."""
+        with self._lock:
+            return tuple(self._held.values())
 
     def append(self, run_id: str, line: LogLine) -> None:
         """Add a line to a run's log; dropped when the run is gone."""

@@ -130,6 +130,21 @@ class DiskRuns:
         with self._lock:
             return self._index.unfinished()
 
+    def hold(self, run: RunView) -> None:
+        """Remember a run, also over the end of the process, until `let_go`."""
+        try:
+            self._files.hold(run)
+        except OSError as error:
+            self._on_problem(f"run {run.id} is not remembered: {error.strerror or error}")
+
+    def let_go(self, run_id: str) -> None:
+        """Remember it no longer."""
+        self._files.let_go(run_id)
+
+    def held(self) -> tuple[RunView, ...]:
+        """Runs that are remembered."""
+        return tuple(self._files.held())
+
     def append(self, run_id: str, line: LogLine) -> None:
         """Add a line to a run's log; dropped when the run is gone."""
         with self._lock:

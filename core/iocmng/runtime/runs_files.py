@@ -19,7 +19,7 @@ from iocmng.runtime.runlog import KEEP_CHARACTERS, KEEP_LINES, RunLog
 from iocmng.wire import LogLine, RunView, from_plain, to_plain
 
 RECORD, LOG, OUTPUT, PROCESS, BROKEN = ".json", ".log", ".out", ".process", ".corrupt"
-LIVE = ".live"
+LIVE, HELD = ".live", ".held"
 KEEP_BROKEN = 5
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 _MARK = "dropped"
@@ -63,17 +63,43 @@ class RunDirectory:
     def unfinished(self) -> list[RunView]:
         """Runs that were not over when they were written last, oldest first."""
         runs = []
-        for mark in self._marks():
-            run = _read(self.root / os.fsdecode(mark.read_bytes()) / f"{mark.name}{RECORD}")
-            if isinstance(run, RunView) and not run.over:
+        for mark in self._marks(LIVE):
+            run = self._marked(mark)
+            if run is not None and not run.over:
                 runs.append(run)
             else:
                 _remove(mark)
         return sorted(runs, key=_age)
 
-    def _marks(self) -> list[Path]:
-        folder = self.root / LIVE
+    def hold(self, run: RunView) -> None:
+        """Remember a run, over or not, until `let_go`.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        mark = self.root / HELD / run.id
+        mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark.write_bytes(os.fsencode(self._folder(run.job).name))
+
+    def let_go(self, run_id: str) -> None:
+        """Remember a run no longer."""
+        _remove(self.root / HELD / run_id)
+
+    def held(self) -> list[RunView]:
+        """Runs that are remembered."""
+        found = [(mark, self._marked(mark)) for mark in self._marks(HELD)]
+        for mark, run in found:
+            if run is None:
+                _remove(mark)
+        return [run for _, run in found if run is not None]
+
+    def _marks(self, kind: str) -> list[Path]:
+        folder = self.root / kind
         return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def _marked(self, mark: Path) -> RunView | None:
+        found = _read(self.root / os.fsdecode(mark.read_bytes()) / f"{mark.name}{RECORD}")
+        return found if isinstance(found, RunView) else None
 
     def load(self, job: str, known: Container[str]) -> tuple[list[RunView], list[str]]:
         """Read the records of a job, oldest first, and say what was wrong; leftovers of a crash are removed.

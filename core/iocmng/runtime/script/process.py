@@ -17,6 +17,9 @@ RUN_ID, RUN_FOLDER = "IOCMNG_RUN_ID", "IOCMNG_RUN_FOLDER"
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _STEP = 0.02
+KILL_WAIT = 2.0
+"""Seconds in which what was killed has to be gone."""
+
 DEAD = frozenset("ZXx")
 """Letters of processes that run no more."""
 
@@ -127,7 +130,7 @@ class ProcessGroup:
             return False
         return True
 
-    def sweep(self, grace: float, kill_wait: float = 2.0) -> bool:
+    def sweep(self, grace: float, kill_wait: float = KILL_WAIT) -> bool:
         """End what the leader has left behind in the group: TERM, grace, KILL; return whether there was anything.
 
         To be called after `exit_code` has given one.
@@ -158,6 +161,13 @@ class ProcessGroup:
                 return False
             time.sleep(_STEP)
         return True
+
+    def kill(self) -> None:
+        """End it at once if it still runs, whatever kept others from doing so."""
+        if self.exit_code() is None:
+            self.signal(signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILL_WAIT)
 
     def close(self) -> None:
         """Let go of the pipes."""

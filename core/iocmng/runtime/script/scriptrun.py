@@ -90,6 +90,7 @@ class ScriptRun:
         finally:
             os.close(write)
         stack.callback(group.close)
+        stack.callback(group.kill)
         stack.callback(self._clean)
         try:
             group.mark(self._script.stop_grace).write(self._files.process)
