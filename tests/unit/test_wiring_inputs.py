@@ -218,6 +218,13 @@ class TestPolled:
         assert bench.links.asked.count("ca://X") == 9
         assert bench.links.asked.count("ca://Y") == 3
 
+    def test_that_a_source_is_not_there_is_told_once(self, bench: WiringBench) -> None:
+        inputs = bench.inputs(polled("p", "ca://X"))
+        for expected in (1, 0):
+            bench.poll(inputs)
+            assert len(inputs.take_changed()) == expected
+        assert inputs.view("p").failures == 2
+
     def test_a_batch_of_none_is_done_at_once(self, bench: WiringBench) -> None:
         inputs = bench.inputs(port("p", "ca://X"))
         assert bench.poll(inputs) == 0.0

@@ -73,14 +73,14 @@ class Source:
     def fail(self, error: LinkError, clock: Clock) -> bool:
         """A read failed; return whether that is news."""
         self.failures += 1
-        self.known = True
+        first, self.known = not self.known, True
         late = isinstance(error, LinkTimeout)
         status = Status.TIMEOUT if late else Status.COMM
         message = "no answer in time" if late else "not connected"
         before = self.reading
         self.reading = Reading(before.value, Severity.INVALID, status, clock.time(), False, message)
         self.stale = False
-        return not alike(before, self.reading)
+        return first or not alike(before, self.reading)
 
     def prove(self, reading: Reading, now: float, clock: Clock) -> bool:
         """A read of a subscribed source was answered: it lives. Return whether that makes it valid again.
