@@ -55,9 +55,12 @@ class Orphans:
     def _end(self) -> None:
         for number, wait in ((signal.SIGTERM, self.grace), (signal.SIGKILL, KILL_WAIT)):
             end = time.monotonic() + wait
-            for pid in self._present():
-                self._send(pid, number)
-            while self._present():
+            told: set[int] = set()
+            # Looked for again each time: what is being ended may still start others.
+            while present := self._present():
+                for pid in {*present} - told:
+                    self._send(pid, number)
+                    told.add(pid)
                 if time.monotonic() >= end:
                     break
                 time.sleep(_STEP)
