@@ -416,6 +416,9 @@ class TestTransforms:
         one.buffers["p"] = Samples([1.0, 3.0], [0.0, 1.0])
         one.step(1)
         assert (one.value("y"), one.value("z")) == (2.0, 2.0)
+        one.buffers["p"] = Samples([1.0, float("nan"), 3.0], [0.0, 1.0, 2.0])
+        one.step(1.5)
+        assert (one.value("y"), one.value("z")) == (2.0, 1.0), "NaN is no value"
         one.step(2, p=None)
         assert one.severity("y") is Severity.INVALID, "what a dead source once said is no present value"
 

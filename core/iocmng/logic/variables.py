@@ -182,12 +182,10 @@ class Variables:
             name = port + BUFFER
             if (why := self.unknown.get(port)) is not None:
                 self._unknown(name, why)
-            elif not samples:
+            elif not (usable := _without_nan(samples)):
                 self._unknown(name, Unknown((f"{name} (empty)",), failed=True))
-            elif _holds_nan(samples):
-                self._unknown(name, Unknown((f"{name} (NaN)",), nan=True))
             else:
-                self._known(name, samples)
+                self._known(name, usable)
                 if port in self.alarmed:
                     self.alarmed[name] = self.alarmed[port]
                 else:
@@ -229,11 +227,17 @@ def _same_reading(one: Reading, other: Reading) -> bool:
     )
 
 
-def _holds_nan(samples: Samples) -> bool:
+def _without_nan(samples: Samples | None) -> Samples | None:
+    """The samples that are values; a NaN says that there was none."""
+    if samples is None:
+        return None
     try:
-        # One sum tells for almost every buffer that none is among them.
+        # One sum tells for almost every buffer that all of them are.
         if math.isfinite(sum(samples)):
-            return False
+            return samples
     except (TypeError, ValueError, OverflowError):
         pass
-    return any(is_nan(item) for item in samples)
+    kept = [index for index, item in enumerate(samples) if not is_nan(item)]
+    if len(kept) == len(samples):
+        return samples
+    return Samples([samples[index] for index in kept], [samples.times[index] for index in kept])
