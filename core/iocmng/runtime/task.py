@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
@@ -12,8 +11,8 @@ from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.declarativerun import DeclarativeRun
 from iocmng.runtime.environment import Environment
-from iocmng.runtime.evaluation.unit import Unit
-from iocmng.runtime.instance import SUPERVISOR, Instance
+from iocmng.runtime.instance import SUPERVISOR
+from iocmng.runtime.linkedinstance import LinkedInstance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put
 from iocmng.runtime.renewal import Look, Renewal
@@ -21,16 +20,15 @@ from iocmng.runtime.runreports import LINKS, RunReports
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.taskpanel import request_run, show_counters, show_first
 from iocmng.runtime.taskrun import TaskRun
-from iocmng.runtime.taskview import link_view, task_view
+from iocmng.runtime.taskview import task_view
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
-from iocmng.values import Value
-from iocmng.wire import Actor, Finding, InstanceView, LinkView, RuleView
+from iocmng.wire import Actor, Finding, InstanceView
 
 _UP = (State.RUN, State.PAUSED)
 
 
-class TaskInstance(Instance):
+class TaskInstance(LinkedInstance):
     """One task. All methods run on the supervising thread; `RunReports` brings a run's words there."""
 
     def __init__(
@@ -45,7 +43,6 @@ class TaskInstance(Instance):
         super().__init__(spec, environment, load=load, findings=findings)
         self.state = State.END if valid else State.INVALID
         self.counters = Counters()
-        self.run: TaskRun | DeclarativeRun | None = None
         self.abandoned = Abandoned()
         self.leaving = False
         self.awaited: Callable[[], str | None] = lambda: None
@@ -363,49 +360,6 @@ class TaskInstance(Instance):
             Refused: It is not in RUN, or enough runs wait already.
         """
         request_run(self.run if self.state is State.RUN else None, self.view(), self.panel, put)
-
-    @property
-    def unit(self) -> Unit | None:
-        """Links and logic of the present run."""
-        return self.run.unit if self.run is not None else None
-
-    def on_input(self, port: str) -> None:
-        """A client wrote an input."""
-        if self.unit is not None:
-            self.unit.touch(port)
-
-    def clear(self) -> None:
-        """Release latches whose cause is gone; what an instance does not evaluate it does not release."""
-        if self.unit is not None and self.state is State.RUN:
-            self.unit.clear(reset=False)
-        elif self.latched:
-            self.panel.say(f"{self.state.name}: latches are kept until it runs")
-
-    @property
-    def latched(self) -> Mapping[str, Value]:
-        """Outputs that hold a value until CLEAR."""
-        return self.unit.latched if self.unit is not None else self.env.latches.load(self.name).values
-
-    @property
-    def evaluations(self) -> int:
-        """How often the logic has been evaluated in this run."""
-        return self.unit.evaluations if self.unit is not None else 0
-
-    @property
-    def unknowns(self) -> Mapping[str, int]:
-        """How often an expression could not be computed, by transform or rule."""
-        return self.unit.unknowns if self.unit is not None else {}
-
-    def link_view(self, port: str) -> LinkView | None:
-        """The link of a port, None without one."""
-        view = link_view(self.spec, self.unit, port)
-        if view is None or not isinstance(self.run, TaskRun):
-            return view
-        return replace(view, dropped=view.dropped + self.run.changes.dropped[port])
-
-    def rule_views(self) -> tuple[RuleView, ...]:
-        """What each rule decides now, and why; nothing while the task does not run."""
-        return self.unit.rule_views() if self.unit is not None else ()
 
     def _enter(self, after: State, reason: str, actor: Actor) -> None:
         before, self.state = self.state, after

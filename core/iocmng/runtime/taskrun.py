@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iocmng.base import TaskBase
+from iocmng.runtime.checkup import Checkup
 from iocmng.runtime.coderun import CodeRun, Work
 from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.evaluation.changes import Changes
@@ -24,8 +25,6 @@ from iocmng.runtime.taskowner import TaskOwner
 from iocmng.runtime.traces import describe
 from iocmng.spec import Mode
 
-CHECKUP = 30.0
-METRICS = 10.0
 SHOWN_BUSY = 0.005
 TASK_SUCCESS, TASK_FAIL, IO_FAILURE, CODE_CRASH = range(4)
 
@@ -54,10 +53,7 @@ class TaskRun(CodeRun):
         self._looping = False
         self._stepped = False
         self._failures = 0
-        self._next_checkup = 0.0
-        self._next_metrics = 0.0
-        self._declared = ""
-        self._health = ""
+        self._ask = Checkup(counters, self._call, lambda reason: owner.health(self, reason), self._logger)
         self._author: TaskBase | None = None
         self.unit: Unit | None = None
         self.changes = Changes(self._wakeup.set)
@@ -122,8 +118,7 @@ class TaskRun(CodeRun):
 
     def declare(self, word: str) -> None:
         """The task's own word on its health."""
-        self._declared = "the task says ERROR" if word.upper() == "ERROR" else ""
-        self._owner.health(self, self._health or self._declared)
+        self._ask.declare(word)
 
     def progressed(self) -> None:
         """The code got somewhere."""
@@ -271,7 +266,7 @@ class TaskRun(CodeRun):
             if not self._requests:
                 self.progress.expected = False
                 self._checkup()
-                self._wakeup.wait(max(0.0, self._next_checkup - self._clock.monotonic()))
+                self._wakeup.wait(max(0.0, self._ask.due - self._clock.monotonic()))
                 continue
             self.in_cycle = True
             begin, done = self._requests.popleft()
@@ -304,7 +299,7 @@ class TaskRun(CodeRun):
             self._checkup()
             if self._hears and self._hear():
                 continue
-            self._wakeup.wait(max(0.0, self._next_checkup - self._clock.monotonic()))
+            self._wakeup.wait(max(0.0, self._ask.due - self._clock.monotonic()))
 
     def _hear(self) -> bool:
         """Tell the code of one change of a trigger input, when there is one."""
@@ -373,30 +368,6 @@ class TaskRun(CodeRun):
         self.say(f"cycle failed ({self._failures} of {limit}): {describe(error)}")
 
     def _checkup(self) -> None:
-        """Ask the author's `health` and `metrics` when it is time."""
-        author, now = self._author, self._clock.monotonic()
-        if author is None or self.leaving or now < self._next_metrics:
-            return
-        self._next_metrics = now + METRICS
-        if type(author).metrics is not TaskBase.metrics:
-            self._ask_metrics(author)
-        if now < self._next_checkup:
-            return
-        self._next_checkup = now + CHECKUP
-        if type(author).health is not TaskBase.health:
-            self._ask_health(author)
-
-    def _ask_metrics(self, author: TaskBase) -> None:
-        try:
-            metrics = self._call(author.metrics)
-            self.counters.metrics = {str(key): float(value) for key, value in metrics.items()}
-        except Exception as error:  # noqa: BLE001 - the border where an author's code runs
-            self._logger.error("metrics() failed: %s", describe(error))
-
-    def _ask_health(self, author: TaskBase) -> None:
-        try:
-            reason = self._call(author.health)
-        except Exception as error:  # noqa: BLE001 - the border where an author's code runs
-            reason = f"health() failed: {describe(error)}"
-        self.counters.health = self._health = str(reason) if reason else ""
-        self._owner.health(self, self._health or self._declared)
+        """Ask the code how it is, when that is due."""
+        if self._author is not None and not self.leaving:
+            self._ask.look(self._author, self._clock.monotonic())
