@@ -134,8 +134,15 @@ def test_a_full_disk_fails_the_boot_in_words(small_disk: Path, tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", ["lock", "boots.json", "ioc/records.db", "ioc/access.acf"])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("lock", signal.SIGTERM),
+        ("boots.json", signal.SIGINT),
+        ("ioc/records.db", signal.SIGTERM),
+        ("ioc/access.acf", signal.SIGINT),
+    ],
+)
 def test_a_signal_during_the_boot_ends_it_in_order(tmp_path: Path, number: int, moment: str) -> None:
     world = own_world(tmp_path)
     process = subprocess.Popen(
