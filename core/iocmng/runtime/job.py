@@ -44,7 +44,7 @@ class _RunLogs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append one record."""
         run = bound_run() or self._job.current
-        if isinstance(run, JobRun) and not run.own_log:
+        if isinstance(run, JobRun) and run.outputs is self._job.outputs and not run.own_log:
             source = record.name.removeprefix(self._job.logger.name).lstrip(".") or self._job.name
             run.logged(LogLine(record.created, record.levelname, source, record_text(record)))
 
