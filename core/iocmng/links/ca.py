@@ -40,6 +40,7 @@ class _Channel:
     waiting: list[Question] = field(default_factory=list)
     unsent: Write | None = None
     write: Write | None = None
+    text: bool = False
     used: float = 0.0
     made: float = field(default_factory=time.monotonic)
     was_connected: bool = False
@@ -80,7 +81,7 @@ class CaClient(ThreadedClient):
     def _channel(self, pv: str) -> _Channel:
         channel = self._channels.get(pv)
         if channel is None:
-            channel = _Channel(pv)
+            channel = _Channel(pv, text=pv.endswith("$"))
             self._search(channel)
             self._channels[pv] = channel
             self._library.flush()
@@ -201,7 +202,7 @@ class CaClient(ThreadedClient):
         if fanout is None:
             return
         if event.status == NORMAL:
-            fanout.publish(self._reading(channel, event))
+            fanout.publish(_reading(channel, event))
         elif channel.connected:
             lost(fanout, self._library.message(event.status))
 
@@ -234,7 +235,7 @@ class CaClient(ThreadedClient):
         call: _Call = event.usr
         question: Question = call.subject
         if event.status == NORMAL:
-            question.settle(self._reading(call.channel, event))
+            question.settle(_reading(call.channel, event))
         else:
             question.settle(self._error(call.channel, event.status))
         self._calls.discard(call)
@@ -311,9 +312,6 @@ class CaClient(ThreadedClient):
         self._calls.add(call)
         return call
 
-    def _reading(self, channel: _Channel, event: Any) -> Reading:
-        return reading(event, array=channel.room > 1, text=channel.pv.endswith("$"), labels=channel.labels)
-
     def _check(self, channel: _Channel, status: int) -> None:
         if status != NORMAL:
             raise self._error(channel, status)
@@ -323,3 +321,7 @@ class CaClient(ThreadedClient):
         if status in (ca_library.NO_READ_ACCESS, ca_library.NO_WRITE_ACCESS):
             return LinkRefused(detail, hint="the access security of its server decides that")
         return LinkError(detail)
+
+
+def _reading(channel: _Channel, event: Any) -> Reading:
+    return reading(event, array=channel.room > 1, text=channel.text, labels=channel.labels)

@@ -30,6 +30,8 @@ _FORMS = {
     LONG: (Struct(f"{_HEAD.format}i"), np.dtype(np.int32)),
     DOUBLE: (Struct(f"{_HEAD.format}4xd"), np.dtype(np.float64)),
 }
+# A view of the event's memory is had for less than a copy of it.
+_VIEWS: dict[int, Any] = {kind: ctypes.c_char * form.size for kind, (form, _) in _FORMS.items()}
 _SEVERITIES = tuple(Severity)
 _STATUSES = tuple(Status)
 
@@ -50,8 +52,8 @@ def reading(event: Any, *, array: bool, text: bool, labels: Sequence[str] = ()) 
         status, severity, seconds, nanoseconds = _HEAD.unpack(string_at(event.raw_dbr, _HEAD.size))
         value = _elements(event, kind, array, text)
     else:
-        form, _ = _FORMS[kind]
-        status, severity, seconds, nanoseconds, first = form.unpack(string_at(event.raw_dbr, form.size))
+        view = _VIEWS[kind].from_address(event.raw_dbr)
+        status, severity, seconds, nanoseconds, first = _FORMS[kind][0].unpack_from(view)
         value = first
         if labels and first < len(labels):
             label = labels[first]
