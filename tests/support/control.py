@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from support.pvs import MemoryPvs, MemoryValues
+from support.specs import PREFIX, task_spec
 
 from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.lifecycle import JobState, State, Trigger, allowed, next_state
@@ -17,8 +18,7 @@ from iocmng.names import did_you_mean
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.control import HostControl
 from iocmng.runtime.events import EventBus
-from iocmng.spec import Direction, InstanceSpec, Kind, Mode, ParameterValue, PluginRef, PortSpec, RecordSpec
-from iocmng.values import PortType
+from iocmng.spec import Direction, InstanceSpec, Mode, ParameterValue
 from iocmng.wire import (
     Actor,
     ChangedSetting,
@@ -40,7 +40,6 @@ from iocmng.wire import (
     Where,
 )
 
-PREFIX = "TEST"
 BROKEN = Finding(
     Level.ERROR,
     "unknown-key",
@@ -48,37 +47,6 @@ BROKEN = Finding(
     Where("config.yaml", 3, 5),
     "did you mean 'interval'?",
 )
-
-
-def task_spec(name: str, mode: Mode = Mode.CONTINUOUS) -> InstanceSpec:
-    """A task with one input, one output and one parameter."""
-    prefix = f"{PREFIX}:{name.upper()}"
-
-    def record(port: str, record_type: str, writable: bool) -> RecordSpec:
-        return RecordSpec(
-            name=f"{prefix}:{port}",
-            type=PortType.FLOAT,
-            record_type=record_type,
-            port=port,
-            writable=writable,
-            unit="mbar",
-        )
-
-    return InstanceSpec(
-        name=name,
-        kind=Kind.TASK,
-        plugin=PluginRef(name=name, target=f"acme.{name}:Task", distribution=f"acme-{name}", version="1.2"),
-        prefix=name.upper(),
-        pv_prefix=prefix,
-        mode=mode,
-        parameters={"gain": ParameterValue(value=2.0, origin="config.yaml")},
-        ports=(
-            PortSpec(name="LIMIT", direction=Direction.INPUT, record=record("LIMIT", "ao", True), value=1.5),
-            PortSpec(name="PRESSURE", direction=Direction.OUTPUT, record=record("PRESSURE", "ai", False)),
-        ),
-        defaults={"STATUS": replace(record("STATUS", "mbbi", False), type=PortType.ENUM, unit="")},
-        class_name="Task",
-    )
 
 
 class MemoryControl:

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.control import task_spec
 from support.serving import Served, serving
+from support.specs import task_spec
 
 from iocmng.lifecycle import JobState
 from iocmng.spec import ParameterValue

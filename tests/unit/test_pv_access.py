@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.control import task_spec
+from support.specs import task_spec
 
 from iocmng.errors import BadInput, LinkError, LinkRefused, LinkTimeout, LinkValueError, NotFound
 from iocmng.host.own_pvs import OwnPvs
