@@ -64,8 +64,10 @@ def reason(view: InstanceView) -> str:
 
 
 def notes(view: InstanceView) -> str:
-    """What a list must not hide: degraded, disabled, busy."""
-    said = {"degraded": view.degraded, "disabled": not view.enabled, "busy": view.busy}
+    """What a list must not hide: degraded, disabled, busy and how far, what waits."""
+    busy = f"{view.progress:.0f} %" if view.kind == "job" and view.progress else "busy"
+    said = {"degraded": view.degraded, "disabled": not view.enabled, busy: view.busy}
+    said[f"+{view.waiting}"] = bool(view.waiting)
     return " ".join(note for note, holds in said.items() if holds)
 
 

@@ -337,4 +337,6 @@ class JobInstance(Instance):
             state=self.state.name,
             busy=self.current is not None,
             cycles=self.runs_started,
+            progress=self._shown.percent,
+            waiting=len(self._waiting),
         )

@@ -12,12 +12,17 @@ LINE_EVERY = 0.1
 
 
 class JobPanel:
-    """Shows runs; any thread."""
+    """Shows runs; any thread.
+
+    Attributes:
+        percent: What PROGRESS shows.
+    """
 
     def __init__(self, panel: Panel, clock: Clock) -> None:
         self._panel = panel
         self._clock = clock
         self._lock = threading.Lock()
+        self.percent = 0.0
         self._live = ""
         self._line = ""
         self._line_due = 0.0
@@ -28,8 +33,8 @@ class JobPanel:
         self._panel.say("idle")
         for name in ("RUN", "ABORT"):
             self._panel.show(name, False)
-        for name in ("PROGRESS", "ELAPSED"):
-            self._panel.show(name, 0.0)
+        self._progress(0.0)
+        self._panel.show("ELAPSED", 0.0)
         self._panel.show("EXIT_CODE", 0)
         for name in ("RUN_ID", "STARTED", "LAST_LINE"):
             self._panel.text(name, "")
@@ -41,8 +46,8 @@ class JobPanel:
         self._panel.text("RUN_ID", run.id)
         self._panel.text("STARTED", clock_text(run.started))
         self._panel.text("LAST_LINE", "")
-        for name in ("PROGRESS", "ELAPSED"):
-            self._panel.show(name, 0.0)
+        self._progress(0.0)
+        self._panel.show("ELAPSED", 0.0)
         self._panel.show("EXIT_CODE", 0)
         if not by_put:
             self._panel.show("RUN", True)
@@ -51,7 +56,7 @@ class JobPanel:
         """A run has got further."""
         with self._lock:
             if self._live == run.id:
-                self._panel.show("PROGRESS", run.progress)
+                self._progress(run.progress)
                 if run.message:
                     self._panel.say(run.message)
 
@@ -75,7 +80,7 @@ class JobPanel:
         """A run has its outcome and has ended: what comes later from it is not shown."""
         with self._lock:
             self._live = ""
-            self._panel.show("PROGRESS", run.progress)
+            self._progress(run.progress)
             self._panel.show("ELAPSED", (run.ended or run.started) - run.started)
             if run.exit_code is not None:
                 self._panel.show("EXIT_CODE", run.exit_code)
@@ -87,4 +92,8 @@ class JobPanel:
         self._panel.say(run.message)
         self._panel.text("RUN_ID", run.id)
         self._panel.text("STARTED", clock_text(run.started))
-        self._panel.show("PROGRESS", run.progress)
+        self._progress(run.progress)
+
+    def _progress(self, percent: float) -> None:
+        self.percent = percent
+        self._panel.show("PROGRESS", percent)

@@ -16,7 +16,8 @@ class InstanceView:
 
     `degraded` says that something is not as it should be, `complaint` what. `busy` says that code runs now,
     `enabled` whether it starts at boot, `prefix` is the full PV prefix.
-    `uptime` is seconds in the present run of the task (0 when it does not run).
+    `uptime` is seconds in the present run of the task (0 when it does not run). Of a job, `progress` is that of its
+    latest run (0 to 100 %), `waiting` how many runs wait.
     """
 
     name: str
@@ -38,6 +39,8 @@ class InstanceView:
     overruns: int = 0
     restarts: int = 0
     uptime: float = 0.0
+    progress: float = 0.0
+    waiting: int = 0
     pvs: int = 0
     class_name: str = ""
     findings: tuple[Finding, ...] = ()
