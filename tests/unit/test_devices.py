@@ -125,6 +125,7 @@ def given(work: Callable[[TaskBase], Any], *, enabled: bool = True) -> Any:
         host_prefix="TEST",
         beamline=BEAMLINE,
         devices=enabled,
+        class_name="Task",
     )
     assert spec is not None
     with TaskUnderTest(Task, spec) as task:

@@ -146,12 +146,6 @@ def test_the_tasks_own_word_and_the_links_stand_side_by_side(links: FakeLinks) -
         assert beats.task.degraded == "pva://OTHER:BEAT does not answer (heartbeat_link)"
 
 
-def test_a_link_that_names_no_pv_is_told_at_once(links: FakeLinks) -> None:
-    with driven(links, "http://OTHER:BEAT") as beats:
-        beats.tick()
-        assert "scheme 'http' is unknown" in beats.task.degraded
-
-
 def test_a_client_that_hangs_holds_nobody_up(links: FakeLinks) -> None:
     release = threading.Event()
 
