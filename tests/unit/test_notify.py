@@ -178,15 +178,16 @@ def test_a_host_is_followed_from_ready_to_stopping(
                 heard.extend(systemd.heard())
 
     async def main() -> None:
-        with ToldToSystemd(environ, records, "LAB", period=0.01):
+        with ToldToSystemd(environ, records, "LAB", period=0.01) as telling:
             await until("WATCHDOG=1")
             records.record("LAB:HOST:FAILED").publish(0)
             await until("STATUS=RUN: 3 instances, 2 running\n")
+            telling.reason = "pump hangs"
         heard.extend(systemd.heard())
 
     asyncio.run(main())
     assert heard[0] == "READY=1\nSTATUS=RUN: 3 instances, 2 running, 1 failed"
-    assert heard[-1] == "STOPPING=1\nSTATUS=stopping"
+    assert heard[-1] == "STOPPING=1\nSTATUS=pump hangs"
     assert not [thread for thread in threading.enumerate() if thread.name == "iocmng-systemd"]
 
 

@@ -203,8 +203,9 @@ async def _main(
     gc.freeze()
     gc.enable()
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
-    with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix):
+    with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix) as told:
         await host.over()
+        told.reason = host.exit_reason or told.reason
     settle.cancel()
     await asyncio.gather(host.stop(), admin.stop())
     await asyncio.to_thread(pv_client.close)

@@ -182,6 +182,9 @@ class ToldToSystemd:
         records: Those of the host, served.
         prefix: The host's.
         period: Seconds between two beats.
+
+    Attributes:
+        reason: Why the host stops, told at the end.
     """
 
     def __init__(
@@ -191,6 +194,7 @@ class ToldToSystemd:
         self._records = records
         self._prefix = prefix
         self._period = period
+        self.reason = "stopping"
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="iocmng-systemd", daemon=True)
 
@@ -210,7 +214,7 @@ class ToldToSystemd:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._notifier.stopping("stopping")
+        self._notifier.stopping(self.reason)
 
     def _beat(self) -> None:
         while not self._over.wait(self._period):
