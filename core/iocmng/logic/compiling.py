@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from iocmng.errors import BadInput
-from iocmng.logic.expressions import compile_expression
-from iocmng.logic.formula import Formula, guarded
+from iocmng.logic.formula import Formula, formula_of, guarded
 from iocmng.logic.functions import Function
 from iocmng.logic.kleene import Kinds
 from iocmng.logic.parsing import ExpressionError
@@ -19,6 +18,7 @@ from iocmng.spec.instance import InstanceSpec, PortSpec
 from iocmng.values import PortType, Value
 
 _SUFFIXES = (BUFFER, OK, AGE, SEVERITY)
+_NUMBERS = (PortType.INT, PortType.BOOL, PortType.ENUM)
 _SCALARS = (bool, int, float, str)
 
 
@@ -94,18 +94,20 @@ class _Compiler:
                 booleans.add(name)
             elif not isinstance(given.value, _SCALARS):
                 lists.add(name)
-        return Kinds(frozenset(booleans), frozenset(lists))
+        floats = {port.name for port in self.spec.ports if port.record.type is PortType.FLOAT}
+        numbers = floats | {port.name for port in self.spec.ports if port.record.type in _NUMBERS}
+        return Kinds(frozenset(booleans), frozenset(lists), frozenset(floats), frozenset(numbers))
 
     def _formula(self, text: str, where: str, *, truth: bool) -> Formula:
         try:
-            expression = compile_expression(text, functions=self.functions)
+            made = formula_of(text, self.functions, self.kinds, arrays=self.arrays, truth=truth)
         except ExpressionError as error:
             raise BadInput(f"{where}: {error.detail}", hint=error.hint) from None
-        for unknown in expression.undeclared(self.declared):
+        if not made.names <= self.declared:
+            (unknown, *_) = made.undeclared(self.declared)
             raise BadInput(f"{where}: {unknown.detail}", hint=unknown.hint)
-        formula = Formula(expression, self.functions, self.kinds, arrays=self.arrays, truth=truth)
-        self.formulas.append(formula)
-        return formula
+        self.formulas.append(made)
+        return made
 
     def _transforms(self) -> Iterator[TransformPlan]:
         others = {name for rule in self.logic.rules for name in (*rule.outputs, rule.message_pv)}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from iocmng.logic.bounds import bounded_result
-from iocmng.logic.expressions import Expression
+from iocmng.logic.expressions import Expression, compile_expression
 from iocmng.logic.functions import BUILTINS, Function
 from iocmng.logic.kleene import Evaluate, Kinds, three_valued
+from iocmng.logic.parsing import ExpressionError
+from iocmng.logic.plain import plain_function
 from iocmng.logic.unknown import Unknown, failure, is_nan
 from iocmng.logic.variables import Variables
 
@@ -44,7 +47,7 @@ class Formula:
     """
 
     __slots__ = (
-        "_careful", "_expression", "_functions", "_kinds", "_plain", "_slow", "_terms", "_truth",
+        "_careful", "_expression", "_function", "_functions", "_kinds", "_plain", "_slow", "_terms", "_truth",
         "names", "pure", "text",
     )  # fmt: skip
 
@@ -69,8 +72,17 @@ class Formula:
             isinstance(node, ast.Constant) and isinstance(node.value, float) and not math.isfinite(node.value)
             for node in ast.walk(expression.tree)
         )
+        try:
+            self._function = plain_function(expression.tree, self._functions, kinds.floats, kinds.numbers)
+        except RecursionError:
+            # A sum of hundreds of terms, compiled deep in a stack.
+            self._function = expression.evaluate
         self._slow: Evaluate | None = None
         self._terms: Term | None = None
+
+    def undeclared(self, declared: Iterable[str]) -> tuple[ExpressionError, ...]:
+        """Return an error for each name that is not among `declared`."""
+        return self._expression.undeclared(declared)
 
     @property
     def tree(self) -> ast.expr:
@@ -81,11 +93,13 @@ class Formula:
         """Return the value for the present variables, `Unknown` when they do not decide it."""
         if self._plain and self.names.isdisjoint(variables.odd):
             try:
-                result = self._expression.evaluate(variables.values)
+                result = self._function(variables.values)
             except Exception:  # noqa: BLE001 - foreign functions; the careful way finds what failed, and if it matters
                 return self._three_valued(variables.values, variables.unknown)
+            if result is True or result is False:
+                return result
             kind = type(result)
-            if kind is bool or (not self._truth and kind is float and result - result == 0.0):
+            if not self._truth and kind is float and result - result == 0.0:
                 return result
             if self._truth and kind is int:
                 return bool(result)
@@ -149,12 +163,52 @@ class Formula:
             return failure(error, self.text)
 
 
+def formula_of(
+    text: str, functions: Mapping[str, Function], kinds: Kinds, *, arrays: frozenset[str], truth: bool
+) -> Formula:
+    """Return the formula of an expression; instances of one plugin share theirs.
+
+    Args:
+        text: The expression.
+        functions: All functions that may be called, as `guarded` gives them.
+        kinds: What is known of all names.
+        arrays: Names that hold numpy arrays or lists of them.
+        truth: Whether it is a condition.
+
+    Raises:
+        ExpressionError: It is no expression.
+    """
+    expression = compile_expression(text, functions=functions)
+    names = expression.names
+    called = tuple((name, functions[name]) for name in sorted(expression.functions))
+    return _formula(text, called, kinds.of(names), arrays & names, truth)
+
+
+@lru_cache(maxsize=4096)
+def _formula(
+    text: str, called: tuple[tuple[str, Function], ...], kinds: Kinds, arrays: frozenset[str], truth: bool
+) -> Formula:
+    functions = dict(called)
+    expression = compile_expression(text, functions=functions)
+    return Formula(expression, functions, kinds, arrays=arrays, truth=truth)
+
+
 def guarded(functions: Mapping[str, Function]) -> dict[str, Function]:
     """Return `functions` with those of plugins made to raise instead of giving NaN, which comparisons do not notice."""
     return {
-        name: function if function is BUILTINS.get(name) else _without_nan(name, function)
+        name: function if function is BUILTINS.get(name) else _guard(name, function)
         for name, function in functions.items()
     }
+
+
+def _guard(name: str, function: Function) -> Function:
+    return _kept_guard(name, function) if isinstance(function, Hashable) else _without_nan(name, function)
+
+
+@lru_cache(maxsize=1024)
+def _kept_guard(name: str, function: Function) -> Function:
+    # The same guard for the same function, so that formulas that call it can be shared.
+    return _without_nan(name, function)
 
 
 def _without_nan(name: str, function: Function) -> Function:

@@ -41,10 +41,16 @@ _TRUTHS = frozenset({"any_of", "all_of", "at_least", "isfinite"})
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """What is known of names before they have values: which are bools, and which may be lists or arrays."""
+    """What is known of names before they have values: bools, floats, all numbers, and what may be a list or array."""
 
     booleans: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
+    floats: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+
+    def of(self, names: frozenset[str]) -> Kinds:
+        """The same about `names` only."""
+        return Kinds(self.booleans & names, self.lists & names, self.floats & names, self.numbers & names)
 
 
 def three_valued(
