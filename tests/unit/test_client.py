@@ -119,7 +119,7 @@ def test_a_run(fresh: Served, client: Client) -> None:
     timer.start()
     assert [view.state for view in run.follow(0.5)] == [JobState.RUNNING, JobState.SUCCESS]
     timer.join(20)
-    assert run.wait().state is JobState.SUCCESS
+    assert run.wait(20).state is JobState.SUCCESS
     assert run.abort().state is JobState.SUCCESS
     assert run.log()[0].text == "tuning"
     assert [known.id for known in client.jobs["tune"].runs()] == [run.id]
