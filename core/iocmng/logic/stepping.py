@@ -188,8 +188,8 @@ class Stepping:
         self.moved = True
         self.fired.add(plan.index)
         state.active.append(plan.index)
-        why = reason(plan, rule, self.ports, state, self.now)
-        self._tell(LogicEventKind.ACTIVE, spec.id, spec.message or why)
+        text = spec.message or reason(plan, rule, self.ports, state, self.now)
+        self._tell(LogicEventKind.ACTIVE, spec.id, text)
         if spec.message_pv:
             stamp = time.strftime("%d/%m/%y %H:%M:%S", time.localtime(self.wall))
             state.messages[spec.message_pv] = f"{stamp} - {spec.message or spec.id}"
