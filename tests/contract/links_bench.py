@@ -40,6 +40,17 @@ def wait_for(what: Callable[[], Any], seconds: float = 20.0) -> Any:
     return result
 
 
+def values(client: Any, key: str) -> list[Any]:
+    """Return the values that a subscription got while its PV was connected."""
+    return [reading.value for reading in client.events(key) if reading.connected]
+
+
+def last_if(client: Any, key: str, *, connected: bool) -> Reading | None:
+    """Return the last reading of a subscription when it is connected, or not, as asked."""
+    reading: Reading = client.events(key)[-1]
+    return reading if reading.connected is connected else None
+
+
 def two_worlds() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
     """Return the environments of two servers and of clients that see both."""
     first, second = free_ports(), free_ports()

@@ -8,20 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from links_bench import FakeSource, Recorder, RemoteClient, Source, free_ports, wait_for
+from links_bench import FakeSource, Recorder, RemoteClient, Source, free_ports, values, wait_for
 
 from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
 from iocmng.testing.links import FakeLinks
 from iocmng.values import Reading, Severity, Status
-
-NAMES = ("FLOAT", "INT", "BIG", "BOOL", "ENUM", "STRING", "ARRAY", "NAMES", "TARGET", "READONLY", "TEXT")
-
-
-def recovered(real) -> bool:
-    """Whether both clients read everything again."""
-    pvs = [real.source.pv(name) for name in NAMES]
-    outcomes = [outcome for client in (real.ca, real.pva) for outcome in client.get_many(pvs, timeout=1.0)]
-    return all(isinstance(outcome, Reading) for outcome in outcomes)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +36,6 @@ def bench(request) -> SimpleNamespace:
     real = request.getfixturevalue("real")
     client = getattr(real, request.param)
     return SimpleNamespace(source=real.source, client=client, fake=False, key=request.node.name, real=real)
-
-
-def values(client, key: str) -> list:
-    return [reading.value for reading in client.events(key) if reading.connected]
 
 
 class TestGet:
@@ -230,29 +217,6 @@ class TestMonitor:
             bench.client.unwatch(f"{bench.key}-{number}")
 
 
-class TestOutages:
-    def test_a_source_that_dies_and_comes_back(self, bench):
-        pv = bench.source.pv("FLOAT")
-        bench.source.set("FLOAT", 5.0)
-        wait_for(lambda: bench.client.get(pv).value == 5.0)
-        bench.client.watch(bench.key, pv)
-        wait_for(lambda: values(bench.client, bench.key) == [5.0])
-        bench.source.kill()
-        lost = wait_for(lambda: _last_if(bench, connected=False))
-        assert (lost.value, lost.severity, lost.status) == (5.0, Severity.INVALID, Status.COMM)
-        with pytest.raises(LinkTimeout):
-            bench.client.get(pv, timeout=0.5)
-        bench.client.post(pv, 66.0, timeout=0.1)
-        bench.source.start()
-        back = wait_for(lambda: _last_if(bench, connected=True), 60.0)
-        assert back.value == 1.5
-        assert back.ok
-        assert bench.client.get(pv).value == 1.5
-        bench.client.unwatch(bench.key)
-        if not bench.fake:
-            wait_for(lambda: recovered(bench.real), 60.0)
-
-
 class TestWithoutWaiting:
     def test_questions_are_answered_and_dead_ones_delay_nobody(self, bench):
         live = bench.source.pv("STRING")
@@ -310,39 +274,11 @@ class TestWithoutWaiting:
         assert len(bench.client.events(bench.key)) == seen
 
 
-def _last_if(bench, *, connected: bool) -> Reading | None:
-    reading = bench.client.events(bench.key)[-1]
-    return reading if reading.connected is connected else None
-
-
 @pytest.fixture(params=["ca", "pva"])
 def wired(request, real) -> SimpleNamespace:
     """Only the real ones."""
     client = getattr(real, request.param)
     return SimpleNamespace(source=real.source, client=client, key=request.node.name, real=real)
-
-
-def test_a_source_that_hangs_is_noticed_and_recovers(wired):
-    pv = wired.source.pv("TARGET")
-    wired.client.put(pv, 1.0)
-    wired.client.watch(wired.key, pv)
-    wait_for(lambda: values(wired.client, wired.key))
-    wired.source.hang()
-    try:
-        with pytest.raises(LinkTimeout):
-            wired.client.get(pv, timeout=0.5)
-        with pytest.raises(LinkTimeout):
-            wired.client.put(pv, 2.0, timeout=0.5)
-        assert wired.client.timed_posts(pv, [float(number) for number in range(1000)]) < 5.0
-        lost = wait_for(lambda: _last_if(wired, connected=False), 60.0)
-        assert lost.severity is Severity.INVALID
-    finally:
-        wired.source.go_on()
-    wait_for(lambda: _last_if(wired, connected=True), 60.0)
-    wired.client.put(pv, 3.0)
-    wait_for(lambda: values(wired.client, wired.key)[-1] == 3.0)
-    wired.client.unwatch(wired.key)
-    wait_for(lambda: recovered(wired.real), 60.0)
 
 
 def test_callbacks_run_in_a_thread_of_the_client_and_a_slow_one_gets_the_latest(wired):

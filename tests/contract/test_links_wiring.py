@@ -1,4 +1,4 @@
-"""Links of an instance against IOCs in other processes: all types, and sources and targets that hang or start again."""
+"""Links and clients against IOCs in other processes: all types, and sources and targets that hang or start again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from links_bench import RemoteClient, Source, two_worlds, wait_for
+from links_bench import (
+    FakeSource,
+    Recorder,
+    RemoteClient,
+    Source,
+    last_if,
+    two_worlds,
+    values,
+    wait_for,
+)
 from support.wiring_bench import instance, polled, port
 
+from iocmng.errors import LinkTimeout
 from iocmng.runtime.wiring.inputs import PATIENCE
 from iocmng.spec import InstanceSpec
-from iocmng.values import PortType, Status
+from iocmng.testing.links import FakeLinks
+from iocmng.values import PortType, Reading, Severity, Status
 
 TYPES = {
     "FLOAT": (PortType.FLOAT, 1.5),
@@ -186,3 +197,71 @@ def test_a_source_that_hangs_or_starts_again(wire: Any) -> None:
             lambda client=client, number=number: written(client, number) == (7.0, (3, "open")[number]), 60.0
         )
         assert client.wiring_complaints() == ("", "")
+
+
+def recovered(real: SimpleNamespace) -> bool:
+    """Whether both clients read the source again."""
+    pvs = [real.source.pv(name) for name in (*TYPES, "TARGET", "READONLY")]
+    outcomes = [outcome for client in real.clients for outcome in client.get_many(pvs, timeout=1.0)]
+    return all(isinstance(outcome, Reading) for outcome in outcomes)
+
+
+@pytest.fixture(params=["real", "fake"])
+def served(request) -> SimpleNamespace:
+    """A source and all clients of it: an outage takes as long for both as for one."""
+    if request.param == "fake":
+        links = FakeLinks()
+        return SimpleNamespace(source=FakeSource(links), clients=[Recorder(links)], recovered=lambda: True)
+    real = request.getfixturevalue("real")
+    return SimpleNamespace(source=real.source, clients=real.clients, recovered=lambda: recovered(real))
+
+
+def test_a_source_that_dies_and_comes_back(served, request):
+    source, key, pv = served.source, request.node.name, served.source.pv("FLOAT")
+    source.set("FLOAT", 5.0)
+    for client in served.clients:
+        wait_for(lambda client=client: client.get(pv).value == 5.0)
+        client.watch(key, pv)
+        wait_for(lambda client=client: values(client, key) == [5.0])
+    source.kill()
+    for client in served.clients:
+        lost = wait_for(lambda client=client: last_if(client, key, connected=False))
+        assert (lost.value, lost.severity, lost.status) == (5.0, Severity.INVALID, Status.COMM)
+        with pytest.raises(LinkTimeout):
+            client.get(pv, timeout=0.5)
+        client.post(pv, 66.0, timeout=0.1)
+    source.start()
+    for client in served.clients:
+        back = wait_for(lambda client=client: last_if(client, key, connected=True), 60.0)
+        assert back.value == 1.5
+        assert back.ok
+        assert client.get(pv).value == 1.5
+        client.unwatch(key)
+    wait_for(served.recovered, 60.0)
+
+
+def test_a_source_that_hangs_is_noticed_and_recovers(real, request):
+    key, pv, clients = request.node.name, real.source.pv("TARGET"), real.clients
+    for client in clients:
+        client.put(pv, 1.0)
+        client.watch(key, pv)
+        wait_for(lambda client=client: values(client, key))
+    real.source.hang()
+    try:
+        for client in clients:
+            with pytest.raises(LinkTimeout):
+                client.get(pv, timeout=0.5)
+            with pytest.raises(LinkTimeout):
+                client.put(pv, 2.0, timeout=0.5)
+            assert client.timed_posts(pv, [float(number) for number in range(1000)]) < 5.0
+        for client in clients:
+            lost = wait_for(lambda client=client: last_if(client, key, connected=False), 60.0)
+            assert lost.severity is Severity.INVALID
+    finally:
+        real.source.go_on()
+    for number, client in enumerate(clients):
+        wait_for(lambda client=client: last_if(client, key, connected=True), 60.0)
+        client.put(pv, 3.0 + number)
+        wait_for(lambda client=client, number=number: values(client, key)[-1] == 3.0 + number)
+        client.unwatch(key)
+    wait_for(lambda: recovered(real), 60.0)
