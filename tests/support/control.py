@@ -258,6 +258,9 @@ class MemoryControl:
         for queue in self.listeners:
             queue.put_nowait((name, line))
 
+    async def prepare_job(self, job: str) -> None:
+        """There is no code."""
+
     def start_run(self, job: str, arguments: Mapping[str, Any], actor: Actor) -> RunView:
         """A run that lasts until `end_run`, or that ends at once when `arguments` say how (`outcome`)."""
         if self._view(job).kind != "job":

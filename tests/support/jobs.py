@@ -92,6 +92,7 @@ class Yard:
             self.records.start()
             for spec, cls in self._added:
                 job = JobInstance(spec, self.environment, self.shared, load=partial(_itself, cls))
+                job.load_class()
                 self._jobs[spec.name] = job
                 self.supervisor.add(job)
         return self._jobs

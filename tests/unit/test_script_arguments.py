@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from support.jobs import yard
 
-from iocmng import ScriptJob
+from iocmng import JobBase, ScriptJob
 from iocmng.config import parse_config
 from iocmng.errors import BadInput
 from iocmng.lifecycle import JobState
+from iocmng.plugins.classcheck import check_script, check_script_file
 from iocmng.runtime.script.childenv import child_environment
 from iocmng.runtime.script.command import command_line, find_script, path_problem
 from iocmng.runtime.script.output import MAX_LINE, Lines
@@ -239,3 +240,20 @@ def test_a_script_is_run_by_the_interpreter_of_the_host(tmp_path: Path) -> None:
         jobs.add(ScriptJob, tmp_path / "config.yaml")
         view = jobs.run()
         assert f"{sys.executable} 1" in jobs.texts(view.id)
+
+
+def test_a_class_and_a_script_have_to_agree(tmp_path: Path) -> None:
+    class Plain(JobBase):
+        def execute(self) -> None: ...
+
+    (nothing_runs_it,) = check_script(Plain, script=True)
+    (nothing_to_run,) = check_script(ScriptJob, script=False)
+    assert "Plain is no ScriptJob" in nothing_runs_it.message
+    assert "the config has no script:" in nothing_to_run.message
+    assert not [*check_script(Plain, script=False), *check_script(ScriptJob, script=True)]
+    config = tmp_path / "config.yaml"
+    (missing,) = check_script_file("run.py", str(config))
+    assert "there is no file run.py beside config.yaml" in missing.message
+    (tmp_path / "run.py").write_text("")
+    assert not [*check_script_file("run.py", str(config)), *check_script_file("/opt/x.py", str(config))]
+    assert not list(check_script_file(None, str(config)))

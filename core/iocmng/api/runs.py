@@ -94,6 +94,7 @@ class Runs:
 
     async def _start(self, request: Request, name: str, body: Arguments = None) -> Response:
         of_kind(self._control, name, "job")
+        await self._control.prepare_job(name)
         view = self._control.start_run(name, body.arguments if body else {}, caller(request).actor)
         await self._control.runs_kept()
         return reply(self._control.run(view.id), 202, {"Location": f"/api/v1/runs/{view.id}"})
@@ -114,6 +115,7 @@ class Runs:
         return await (self._ran(request, name, body) if view.kind == "job" else self._run_task(request, name))
 
     async def _ran(self, request: Request, name: str, body: models.RunRequest | None) -> Response:
+        await self._control.prepare_job(name)
         view = self._control.start_run(name, body.arguments if body else {}, caller(request).actor)
         while not view.over:
             later = await self._streams.until(self._control.run_over(view.id, LONGEST_WAIT))

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from iocmng.errors import BadInput
 from iocmng.names import did_you_mean
 from iocmng.runtime.instance import Instance
+from iocmng.runtime.jobarguments import arguments_model
 from iocmng.runtime.parameters import RESERVED, build, explain, live_names, model_of
-from iocmng.spec import Direction, ParameterValue, PortSpec
+from iocmng.spec import Direction, Kind, ParameterValue, PortSpec
 from iocmng.spec.script import ArgumentSpec
 from iocmng.values import DType, PortType
 from iocmng.wire import ParameterView
@@ -116,6 +117,13 @@ def schema_of(instance: Instance) -> dict[str, Any]:
         port.name: _port_schema(port) for port in instance.spec.ports if port.direction is Direction.INPUT
     }
     required: list[str] = []
+    declared = arguments_model(instance.cls)
+    definitions: dict[str, Any] = {}
+    if declared is not None and instance.spec.kind is Kind.JOB:
+        made = declared.model_json_schema()
+        arguments.update(made.get("properties", {}))
+        required += made.get("required", [])
+        definitions = {"$defs": made["$defs"]} if "$defs" in made else {}
     if instance.spec.script is not None:
         for name in instance.spec.script.names:
             argument = instance.spec.script.argument(name)
@@ -126,7 +134,13 @@ def schema_of(instance: Instance) -> dict[str, Any]:
     more = {"required": required} if required else {}
     return {
         **schema,
-        "arguments": {**more, "type": "object", "properties": arguments, "additionalProperties": False},
+        "arguments": {
+            **more,
+            **definitions,
+            "type": "object",
+            "properties": arguments,
+            "additionalProperties": False,
+        },
     }
 
 

@@ -13,7 +13,14 @@ from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
 from iocmng.ioc.check import check_records
 from iocmng.logic.functions import get_registry
 from iocmng.plugins.candidate import has_error
-from iocmng.plugins.classcheck import check_class, check_mode, check_ports, check_script, kind_of
+from iocmng.plugins.classcheck import (
+    check_class,
+    check_mode,
+    check_ports,
+    check_script,
+    check_script_file,
+    kind_of,
+)
 from iocmng.plugins.load import LoadFailed, load_class, load_object, prepare
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.runtime.parameters import RESERVED, model_of
@@ -45,6 +52,8 @@ def judge(question: Question, say: Say) -> Verdict:
     if kind is None or loaded.config is None:
         return Verdict(findings=tuple(findings), kind=kind, class_name=cls.__name__)
     findings += check_script(cls, script=script)
+    if loaded.config.script is not None:
+        findings += check_script_file(loaded.config.script.path, question.plugin.author_config)
     sets = {key: tuple(_check_set(cls, loaded, given)) for key, given in question.parameters.items()}
     say("records")
     if not has_error(findings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ from iocmng.wire import (
     SiteMetrics,
 )
 
+_log = logging.getLogger("iocmng.host")
 RUNS_KEPT = 2.0
 """Seconds that an answer waits for a run's record to be on disk; a disk that fails refuses no run."""
 
@@ -234,6 +236,17 @@ class HostService:
 
     def _log_name(self, name: str) -> str:
         return HOST if name == HOST else self._supervisor.get(name).name
+
+    async def prepare_job(self, job: str) -> None:
+        """Have the code of a job loaded, as far as it can be."""
+        instance = self._supervisor.job(job)
+        if instance.cls is not None or not instance.spec.class_name:
+            return
+        try:
+            limit = instance.spec.supervision.start_timeout
+            await asyncio.wait_for(asyncio.to_thread(instance.load_class), limit)
+        except Exception as error:  # noqa: BLE001 - a border: an author's module runs; the run itself tells it
+            _log.warning("%s: its code cannot be loaded: %s", job, error)
 
     def start_run(self, job: str, arguments: Mapping[str, Any], actor: Actor) -> RunView:
         """Start a run."""

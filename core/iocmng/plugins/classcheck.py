@@ -158,6 +158,17 @@ _READS = frozenset({"get_pv", "get_input", "get_output"})
 _WRITES = frozenset({"set_pv", "set_input", "set_output"})
 
 
+def check_script_file(path: str | None, config: str) -> Iterator[Finding]:
+    """Yield that a script is not where a config says, for those that come with the plugin."""
+    if path is None or Path(path).is_absolute():
+        return
+    file = Path(config).parent / path
+    if not file.is_file():
+        text = f"script.path: there is no file {path} beside {Path(config).name}"
+        hint = "put it there; a package has to list it among its data files"
+        yield Finding(Level.ERROR, "script", text, Where(config, key="script.path"), hint)
+
+
 def check_ports(
     cls: type,
     ports: Collection[str],

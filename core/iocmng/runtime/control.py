@@ -137,6 +137,9 @@ class HostControl(Protocol):
     def follow_log(self, name: str, *, level: str = "DEBUG") -> AsyncIterator[LogLine]:
         """New lines as they come."""
 
+    async def prepare_job(self, job: str) -> None:
+        """Have the code of a job loaded, as far as it can be: it may declare arguments of runs."""
+
     def start_run(self, job: str, arguments: Mapping[str, Any], actor: Actor) -> RunView:
         """Start a run.
 

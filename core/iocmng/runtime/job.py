@@ -51,10 +51,14 @@ class _RunLogs(logging.Handler):
 
 @dataclass(slots=True)
 class _Asked:
-    """A run that was asked for; `put` is the one of RUN that did, completed when the run is over."""
+    """A run that was asked for; `put` is the one of RUN that did, completed when the run is over.
+
+    `settled` says that nothing about its arguments is left to be judged.
+    """
 
     run: Run
     put: Put | None
+    settled: bool
 
 
 class JobInstance(Instance):
@@ -110,6 +114,15 @@ class JobInstance(Instance):
                 hint=f"iocmng job run {self.name}; allowed: stop, reset",
             )
 
+    def load_class(self) -> None:
+        """Load the class, which may declare arguments; any thread but the supervising one, it runs an author's code."""
+        if self.cls is None:
+            self.env.note(self.name, "import")
+            try:
+                self.cls = self.load()
+            finally:
+                self.env.note(self.name, "")
+
     @property
     def waiting(self) -> tuple[RunView, ...]:
         """Runs that wait, in their order."""
@@ -134,7 +147,11 @@ class JobInstance(Instance):
                 f"{self.name}: {refusal}", hint="restart the host; isolation: process ends such code"
             )
         complete = complete_arguments(
-            self.spec, arguments, lambda name: self.outputs.read(name).value, self.yard.roots
+            self.spec,
+            arguments,
+            lambda name: self.outputs.read(name).value,
+            roots=self.yard.roots,
+            cls=self.cls,
         )
         holder = self.holder
         if holder is not None and self.spec.job.on_busy == "refuse":
@@ -144,7 +161,7 @@ class JobInstance(Instance):
         now = self.env.clock.time()
         state = JobState.QUEUED
         run = Run(self._new_id(now), self.name, complete, now, actor, state, lock=self.spec.job.lock or "")
-        asked = _Asked(run, put)
+        asked = _Asked(run, put, settled=self.cls is not None)
         mine = Holder(self.name, run.id)
         if holder is None:
             self.yard.locks.take(self._key, mine)
@@ -181,7 +198,9 @@ class JobInstance(Instance):
         self._waiting.pop(run.id, None)
         try:
             run.begin(self.env.clock.time())
-            self.current = current = JobRun(self.work(), run, owner=self, yard=self.yard)
+            self.current = current = JobRun(
+                self.work(), run, owner=self, yard=self.yard, settled=asked.settled
+            )
             self.runs_started += 1
             self.pending.clear()
             self.outputs.begin(current)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from iocmng.base import JobBase, JobResult
+from iocmng.errors import BadInput
 from iocmng.lifecycle import JobState
 from iocmng.runtime.coderun import CodeRun, Work
+from iocmng.runtime.jobarguments import settled_arguments
 from iocmng.runtime.outputs import InstanceGone
 from iocmng.runtime.runs import Run
 from iocmng.runtime.streams import bind_thread
@@ -96,13 +98,14 @@ class JobRun(CodeRun):
         own_log: What is logged now goes into the run's log by itself.
     """
 
-    def __init__(self, work: Work, run: Run, *, owner: JobOwner, yard: JobYard) -> None:
+    def __init__(self, work: Work, run: Run, *, owner: JobOwner, yard: JobYard, settled: bool) -> None:
         super().__init__(work)
         self.run = run
         self.exit_code: int | None = None
         self.own_log = False
         self._owner = owner
         self._yard = yard
+        self._settled = settled
 
     def say(self, text: str) -> None:
         """Show MESSAGE."""
@@ -150,14 +153,7 @@ class JobRun(CodeRun):
         undo = bind_thread(self.spec.name, self)
         try:
             self._yard.store.flush(ON_DISK)
-            job: JobBase = self._make(JobRunContext(self, self.spec, self._logger))
-            self._call(job.initialize)
-            self._note("run")
-            result = self._call(job.execute)
-            if not isinstance(result, JobResult):
-                result = JobResult(True, data=result)
-            outcome = JobState.SUCCESS if result.success else JobState.FAILED
-            ending = Ending(outcome, str(result.message), checked_data(result.data))
+            ending = self._run_code()
         except InstanceGone as gone:
             ending = Ending(message=str(gone))
         except asyncio.CancelledError:
@@ -170,6 +166,21 @@ class JobRun(CodeRun):
             end = Ending(ending.outcome, ending.message, ending.data, self.exit_code, ending.trace)
             self._owner.finished(self, end)
             self._note("")
+
+    def _run_code(self) -> Ending:
+        job: JobBase = self._make(JobRunContext(self, self.spec, self._logger))
+        if not self._settled:
+            try:
+                self.run.arguments = settled_arguments(self.spec, type(job), self.run.arguments)
+            except BadInput as refusal:
+                return Ending(message=refusal.detail)
+        self._call(job.initialize)
+        self._note("run")
+        result = self._call(job.execute)
+        if not isinstance(result, JobResult):
+            result = JobResult(True, data=result)
+        outcome = JobState.SUCCESS if result.success else JobState.FAILED
+        return Ending(outcome, str(result.message), checked_data(result.data))
 
 
 def checked_data(data: Any) -> Any:

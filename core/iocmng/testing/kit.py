@@ -280,7 +280,9 @@ class JobUnderTest(InstanceUnderTest):
 
     def _make(self) -> JobInstance:
         yard = JobYard(MemoryRuns())
-        return JobInstance(self.bench.spec, self.bench.environment, yard, load=lambda: self._cls)
+        job = JobInstance(self.bench.spec, self.bench.environment, yard, load=lambda: self._cls)
+        job.load_class()
+        return job
 
     @property
     def job(self) -> JobInstance:
