@@ -42,8 +42,8 @@ def serve_signals(end: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in _NUMBERS:
         loop.add_signal_handler(number, end)
-    signal.setitimer(signal.ITIMER_REAL, 0)
     if _Asked.came:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise Stopped
 
 

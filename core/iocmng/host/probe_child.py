@@ -93,8 +93,7 @@ class Server:
                     self._drain(key.data, key.fd)
             for fork in self._forks:
                 if not fork.overdue and fork.deadline <= time.monotonic():
-                    fork.overdue = True
-                    _kill_group(fork.pid)
+                    _give_up(fork)
 
     def _receive(self) -> None:
         data = os.read(self._requests, 65_536)
@@ -104,8 +103,7 @@ class Server:
             self._selector.unregister(self._requests)
             self._waiting.clear()
             for fork in self._forks:
-                fork.overdue = True
-                _kill_group(fork.pid)
+                _give_up(fork)
             return
         self._read += data
         *lines, rest = bytes(self._read).split(b"\n")
@@ -183,6 +181,13 @@ class Server:
 
 def _become_reaper() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _give_up(fork: _Fork) -> None:
+    fork.overdue = True
+    _kill_group(fork.pid)
+    # A slow one may not lead a group of its own yet.
+    signal.pidfd_send_signal(fork.watch, signal.SIGKILL)
 
 
 def _kill_group(pid: int) -> None:
