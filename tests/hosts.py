@@ -11,7 +11,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from children import Lines, ending
@@ -20,26 +22,28 @@ from environments import Environment, outside
 START = 60.0
 STOP = 20.0
 
+LOWEST, HIGHEST = 10_000, 32_000
+# Not `random`'s own numbers: these begin anew with each test, in every process alike.
+_PORTS = islice(cycle(range(LOWEST, HIGHEST)), SystemRandom().randrange(HIGHEST - LOWEST), None)
 CLIENT = Path(__file__).with_name("support") / "client_program.py"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, neither for TCP nor for UDP."""
-    held: list[socket.socket] = []
+    """Ports that nobody uses now, neither for TCP nor for UDP.
+
+    They lie below those that the system gives to clients, so that a host which is down for a while gets its own back.
+    """
     ports: list[int] = []
-    while len(ports) < count:
-        stream = socket.socket()
-        stream.bind(("127.0.0.1", 0))
-        held.append(stream)
-        datagram = socket.socket(type=socket.SOCK_DGRAM)
-        held.append(datagram)
-        try:
-            datagram.bind(("127.0.0.1", stream.getsockname()[1]))
-        except OSError:
-            continue
-        ports.append(stream.getsockname()[1])
-    for each in held:
-        each.close()
+    for port in _PORTS:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagram.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        ports.append(port)
+        if len(ports) == count:
+            break
     return ports
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import hosts
 from children import Lines
 
 from iocmng.spec import InstanceSpec
@@ -62,30 +61,21 @@ def two_worlds() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
 
 def free_ports() -> dict[str, str]:
     """Return an environment in which servers and clients meet on ports of their own."""
-    while True:
-        base = random.randrange(20_000, 60_000)
-        try:
-            for port in range(base, base + 4):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    with socket.socket(socket.AF_INET, kind) as probe:
-                        probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        break
+    ca, pva, broadcast, repeater = map(str, hosts.free_ports(4))
     return {
-        "EPICS_CA_SERVER_PORT": str(base),
-        "EPICS_PVAS_SERVER_PORT": str(base + 1),
-        "EPICS_PVAS_BROADCAST_PORT": str(base + 2),
-        "EPICS_CA_REPEATER_PORT": str(base + 3),
+        "EPICS_CA_SERVER_PORT": ca,
+        "EPICS_PVAS_SERVER_PORT": pva,
+        "EPICS_PVAS_BROADCAST_PORT": broadcast,
+        "EPICS_CA_REPEATER_PORT": repeater,
         "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
         "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
         "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_PVAS_BEACON_ADDR_LIST": f"127.0.0.1:{base + 2}",
-        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{base}",
+        "EPICS_PVAS_BEACON_ADDR_LIST": f"127.0.0.1:{broadcast}",
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ca}",
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{base + 2}",
+        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{broadcast}",
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",
-        "EPICS_PVA_BROADCAST_PORT": str(base + 2),
+        "EPICS_PVA_BROADCAST_PORT": broadcast,
         "EPICS_CA_CONN_TMO": "2",
         "EPICS_PVA_CONN_TMO": "2",
         "EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING": "NO",
