@@ -228,6 +228,9 @@ def test_lines_come_whole_however_the_bytes_are_cut() -> None:
         found = [line for chunk in chunks for line in lines.feed(chunk)]
         assert [*found, *lines.feed(b"", last=True)] == wanted, size
     lines = Lines()
+    assert list(lines.feed(b"one\ntw\xc3")) == ["one"]
+    assert lines.skip(b"\xb6\nthree\nfo") == 2
+    assert list(lines.feed(b"ur\n")) == ["four"]
     pieces = list(lines.feed(b"x" * (3 * MAX_LINE + 5)))
     pieces += lines.feed(b"\n", last=True)
     assert [len(piece) for piece in pieces] == [MAX_LINE, MAX_LINE, MAX_LINE, 5]

@@ -152,6 +152,10 @@ class ScriptRun:
         if chunk:
             for raw in self._raw:
                 raw.write(chunk)
+        began, count = self._second
+        if count >= MAX_LINES and not last and time.monotonic() - began < 1.0:
+            self._skipped += self._lines[stream].skip(chunk)
+            return
         for line in self._lines[stream].feed(chunk, last=last):
             if stream == "stderr" and line.strip():
                 self._last_words = line.strip()
