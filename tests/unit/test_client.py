@@ -14,9 +14,10 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from hosts import free_ports
 from support.serving import SECRETS, Served, serving
 
-from iocmng.api import TokenStore, bind, forget_endpoint, record_endpoint
+from iocmng.api import TokenStore, forget_endpoint, record_endpoint
 from iocmng.client import Client, Pvs
 from iocmng.client.token import find_token, normal_url, running_endpoint, running_hosts, user_state_root
 from iocmng.errors import (
@@ -190,8 +191,7 @@ def test_events_and_logs_are_followed(fresh: Served, client: Client) -> None:
 
 
 def test_following_survives_a_restart_of_the_endpoint(tmp_path: Path) -> None:
-    with bind("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+    (port,) = free_ports(1)
     with serving(tmp_path, port=port) as first, Client(first.url, SECRETS["viewer"]) as client:
         first.control.events.publish(EventKind.RUN, text="one")
         events = client.follow(after="0")
@@ -280,8 +280,7 @@ def test_without_a_token_the_error_names_the_places(fresh: Served, nowhere: Path
 
 
 def test_no_host_says_how_to_start_one(nowhere: Path) -> None:
-    with bind("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+    (port,) = free_ports(1)
     with pytest.raises(NoHost) as missing, Client(f"127.0.0.1:{port}") as client:
         client.list()
     assert missing.value.exit_code is ExitCode.NO_HOST
@@ -294,8 +293,7 @@ def test_hosts_that_run_elsewhere_are_named(nowhere: Path) -> None:
     state.mkdir(parents=True)
     record_endpoint(state, "http://127.0.0.1:9999")
     assert running_hosts() == ("http://127.0.0.1:9999",)
-    with bind("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
+    (port,) = free_ports(1)
     with pytest.raises(NoHost, match=r"running here: http://127\.0\.0\.1:9999"):
         Client(f"http://127.0.0.1:{port}").host()
     forget_endpoint(state)
