@@ -59,7 +59,15 @@ class Work:
 
 
 class CodeRun:
-    """One run of an author's code in a thread of its own; `_main` is the thread."""
+    """One run of an author's code in a thread of its own; `_main` is the thread.
+
+    Attributes:
+        remark: What is to be added to the word on its end.
+        retired: Whether the code wished to end.
+    """
+
+    remark = ""
+    retired = False
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -94,6 +102,13 @@ class CodeRun:
     def leave(self) -> None:
         """Ask the code to end."""
         self.leaving.set()
+
+    def kill(self) -> bool:
+        """End it by force; False when there is no way, or none that has not been tried. Threads have none."""
+        return False
+
+    def zeroed(self) -> None:
+        """The counters have been set to zero."""
 
     def rescue(self) -> None:
         """Let others go on that this run holds up; a thread of its own holds nobody up."""

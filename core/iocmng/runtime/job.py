@@ -13,6 +13,7 @@ from iocmng.lifecycle import JobState, Trigger
 from iocmng.runtime.abandoned import Abandoned
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
+from iocmng.runtime.isolation.jobrun import IsolatedJob
 from iocmng.runtime.jobarguments import complete_arguments
 from iocmng.runtime.joblocks import Holder
 from iocmng.runtime.jobpanel import JobPanel
@@ -22,8 +23,11 @@ from iocmng.runtime.logs import record_text
 from iocmng.runtime.ports import Put, Undo
 from iocmng.runtime.runs import Run, new_run_id
 from iocmng.runtime.streams import bound_run
-from iocmng.spec import InstanceSpec
+from iocmng.spec import InstanceSpec, Isolation
 from iocmng.wire import Actor, EventKind, Finding, InstanceView, LogLine, RunView
+
+KILLED_WITHIN = 5.0
+"""Seconds in which what was killed has to be gone; after that it hangs in the system."""
 
 QUEUE = 100
 """Runs of one job that may wait."""
@@ -116,7 +120,7 @@ class JobInstance(Instance):
 
     def load_class(self) -> None:
         """Load the class, which may declare arguments; any thread but the supervising one, it runs an author's code."""
-        if self.cls is None:
+        if self.cls is None and self.spec.isolation is Isolation.THREAD:
             self.env.note(self.name, "import")
             try:
                 self.cls = self.load()
@@ -198,9 +202,8 @@ class JobInstance(Instance):
         self._waiting.pop(run.id, None)
         try:
             run.begin(self.env.clock.time())
-            self.current = current = JobRun(
-                self.work(), run, owner=self, yard=self.yard, settled=asked.settled
-            )
+            made = IsolatedJob if self.spec.isolation is Isolation.PROCESS else JobRun
+            self.current = current = made(self.work(), run, owner=self, yard=self.yard, settled=asked.settled)
             self.runs_started += 1
             self.pending.clear()
             self.outputs.begin(current)
@@ -275,6 +278,10 @@ class JobInstance(Instance):
 
     def _abandon(self, current: JobRun) -> None:
         if current is not self.current:
+            return
+        if current.kill():
+            self.logger.warning("its worker is killed, it stands at %s", current.where())
+            self._timers.append(self.env.after(KILLED_WITHIN, lambda: self._abandon(current)))
             return
         self.logger.error("thread abandoned, it stands at %s", current.where())
         self.abandoned.add(current)

@@ -148,11 +148,15 @@ class JobRun(CodeRun):
         finally:
             self.exit_code = script.exit_code
 
+    def _await_record(self) -> None:
+        """Wait until the run is on disk, so that it is known of should its code end the host."""
+        self._yard.store.flush(ON_DISK)
+
     def _main(self) -> None:
         ending = Ending(message="ended without a result")
         undo = bind_thread(self.spec.name, self)
         try:
-            self._yard.store.flush(ON_DISK)
+            self._await_record()
             ending = self._run_code()
         except InstanceGone as gone:
             ending = Ending(message=str(gone))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from iocmng.lifecycle import State
-from iocmng.runtime.declarativerun import DeclarativeRun
+from iocmng.runtime.anyrun import AnyRun
 from iocmng.runtime.evaluation.unit import Unit
 from iocmng.runtime.instance import Instance
+from iocmng.runtime.isolation.taskrun import IsolatedTask
 from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.taskview import link_view
 from iocmng.values import Value
@@ -24,7 +25,7 @@ class LinkedInstance(Instance):
     """
 
     state: State
-    run: TaskRun | DeclarativeRun | None = None
+    run: AnyRun | None = None
 
     @property
     def unit(self) -> Unit | None:
@@ -61,7 +62,7 @@ class LinkedInstance(Instance):
     def link_view(self, port: str) -> LinkView | None:
         """The link of a port, None without one."""
         view = link_view(self.spec, self.unit, port)
-        if view is None or not isinstance(self.run, TaskRun):
+        if view is None or not isinstance(self.run, (TaskRun, IsolatedTask)):
             return view
         return replace(view, dropped=view.dropped + self.run.changes.dropped[port])
 

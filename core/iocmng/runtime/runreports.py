@@ -33,7 +33,7 @@ class RunReports:
 
     def ended(self, run: CodeRun) -> None:
         """The thread is about to end."""
-        self._post(lambda: self._task.on_ended(run))
+        self._post(lambda: self._task.on_ended(run, run.remark))
 
     def linked(self, run: CodeRun, complaint: str) -> None:
         """What is wrong with its links."""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
 from iocmng.runtime.abandoned import Abandoned
+from iocmng.runtime.anyrun import KILLED_WITHIN, made_run
 from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.counters import Counters
-from iocmng.runtime.declarativerun import DeclarativeRun
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import SUPERVISOR
+from iocmng.runtime.isolation.standin import StandIns
 from iocmng.runtime.linkedinstance import LinkedInstance
 from iocmng.runtime.policy import Cause, GiveUp, Restarts
 from iocmng.runtime.ports import Put
@@ -19,7 +20,6 @@ from iocmng.runtime.renewal import Look, Renewal
 from iocmng.runtime.runreports import LINKS, RunReports
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.taskpanel import request_run, show_counters, show_first
-from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.taskview import task_view
 from iocmng.runtime.timers import Timers
 from iocmng.spec import InstanceSpec, OnStall
@@ -55,6 +55,7 @@ class TaskInstance(LinkedInstance):
         self._waits = False
         self.gate = StartGate(environment.after)
         self.renewal = Renewal(self)
+        self._stand_ins = StandIns()
         self.show_all()
 
     def show_all(self) -> None:
@@ -109,6 +110,8 @@ class TaskInstance(LinkedInstance):
 
     def _reset(self, after: State, actor: Actor) -> None:
         self.counters.zero()
+        if self.run is not None:
+            self.run.zeroed()
         show_counters(self.panel, self.counters)
         self.forget_error()
         self._restarts.reset()
@@ -209,9 +212,8 @@ class TaskInstance(LinkedInstance):
             self.gate.leave(self)
             return
         self.panel.say("initializing")
-        # A plugin that is only a config has no class, and needs no thread.
-        made = TaskRun if self.spec.class_name else DeclarativeRun
-        self.run = made(self.work(), counters=self.counters, owner=RunReports(self, self.env.post))
+        reports = RunReports(self, self.env.post)
+        self.run = made_run(self.work(), counters=self.counters, owner=reports, stand_ins=self._stand_ins)
         self.pending.clear()
         self.degrade("")
         self.degrade("", LINKS)
@@ -290,7 +292,7 @@ class TaskInstance(LinkedInstance):
         self.run = None
         was_leaving, self.leaving = self.leaving, False
         self.degrade("", LINKS)
-        if not was_leaving and isinstance(run, TaskRun) and run.retired:
+        if not was_leaving and run.retired:
             self._enter(State.END, "ended by itself: its code set running to False", SUPERVISOR)
         elif not was_leaving:
             self._follow(Cause.RETURNED, "its code returned")
@@ -310,6 +312,10 @@ class TaskInstance(LinkedInstance):
             return
         where = run.where()
         self.outputs.close(run)
+        if run.kill():
+            self.logger.warning("its worker is killed, it stands at %s", where)
+            self._timers.arm("stop", KILLED_WITHIN, lambda: self._abandon(run))
+            return
         self.abandoned.add(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
         self.logger.error("thread abandoned, it stands at %s", where)

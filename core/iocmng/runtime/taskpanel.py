@@ -7,11 +7,10 @@ from functools import partial
 
 from iocmng.errors import Refused
 from iocmng.lifecycle import State
+from iocmng.runtime.anyrun import AnyRun
 from iocmng.runtime.counters import Counters
-from iocmng.runtime.declarativerun import DeclarativeRun
 from iocmng.runtime.panel import Panel, linked_ports, show_unconnected
 from iocmng.runtime.ports import Put
-from iocmng.runtime.taskrun import TaskRun
 from iocmng.spec import Direction, InstanceSpec
 from iocmng.wire import InstanceView
 
@@ -43,9 +42,7 @@ def show_counters(panel: Panel, counters: Counters) -> None:
     panel.show("RESTARTS", counters.restarts)
 
 
-def request_run(
-    run: TaskRun | DeclarativeRun | None, view: InstanceView, panel: Panel, put: Put | None
-) -> None:
+def request_run(run: AnyRun | None, view: InstanceView, panel: Panel, put: Put | None) -> None:
     """Ask a triggered task for one run, for a client's put of RUN when there is one; `run` is None out of RUN.
 
     Raises:

@@ -3,6 +3,7 @@
 from iocmng.spec.instance import (
     Direction,
     InstanceSpec,
+    Isolation,
     JobSettings,
     Kind,
     Mode,
@@ -29,6 +30,7 @@ __all__ = [
     "AgeBy",
     "Direction",
     "InstanceSpec",
+    "Isolation",
     "JobSettings",
     "Kind",
     "LatchDirection",

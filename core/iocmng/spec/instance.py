@@ -53,6 +53,13 @@ class OnStall(StrEnum):
     EXIT = "exit"
 
 
+class Isolation(StrEnum):
+    """Where the code of an instance runs: in a thread of the host, or in a process of its own."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
     """How an instance is supervised; times in seconds. `stall_after` None means max(10, 4 * interval)."""
@@ -153,7 +160,7 @@ class InstanceSpec:
 
     `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their
     name (STATUS, MESSAGE, …). `interval` and `timeout` in seconds. `devices` says whether `get_device` may make
-    some.
+    some. `memory_limit` is what the code may take in a process of its own, MiB; None for no limit.
     """
 
     name: str
@@ -177,6 +184,8 @@ class InstanceSpec:
     class_name: str = ""
     beamline: Mapping[str, Any] = field(default_factory=dict)
     devices: bool = False
+    isolation: Isolation = Isolation.THREAD
+    memory_limit: float | None = None
 
     @property
     def records(self) -> tuple[RecordSpec, ...]:
