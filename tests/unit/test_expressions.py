@@ -262,12 +262,53 @@ def test_any_text_is_an_expression_or_an_error_with_a_place(text):
     try:
         expression = compiled(text)
     except ExpressionError as refusal:
-        place = refusal.position
+        place, fragment = refusal.position, refusal.fragment
     else:
         _evaluates_or_fails_cleanly(expression)
         return
-    assert 1 <= place.line <= text.count("\n") + 1
-    assert place.column >= 1
+    lines = text.split("\n")
+    assert 1 <= place.line <= len(lines)
+    assert 1 <= place.column <= len(lines[place.line - 1]) + 1
+    assert fragment in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os')",
+        "().__class__.__bases__[0].__subclasses__()",
+        "mean.__globals__",
+        "(lambda: 1)()",
+        "[x for x in (1,)]",
+        "f'{mean.__globals__}'",
+        "'{0.__class__}'.format(1)",
+        "getattr(a, 'x')",
+        "eval('1')",
+        "exec('import os')",
+        "max(a, key=print)",
+        "min(*[1])",
+        "abs(**{})",
+        "(a := 1)",
+        "print",
+        "__builtins__",
+        "a if (yield) else b",
+        "globals()",
+        "type(a)",
+        "mean(a).real",
+        "1 .__class__",
+        "sorted(a)",
+        "range(10)",
+        "vars()",
+        "`ls`",
+    ],
+)
+def test_there_is_no_way_out(text):
+    try:
+        expression = compiled(text)
+    except ExpressionError:
+        return
+    with pytest.raises((NameError, TypeError)):
+        expression.evaluate({"a": 1.0, "b": 2.0})
 
 
 def _evaluates_or_fails_cleanly(expression: Expression) -> None:
