@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -164,12 +165,15 @@ class DiskRuns:
     def log(self, run_id: str) -> tuple[LogLine, ...]:
         """Kept lines of a run, oldest first; a first line says how many went before, if any."""
         kept = self._kept(run_id)
-        with self._disk:
+        with self._lock:
+            if kept.recent is not None:
+                return kept.recent.lines
+            whole = not kept.waiting
+        # Lines that are being written now must neither be missed nor counted twice.
+        with nullcontext() if whole else self._disk:
             with self._lock:
-                if kept.recent is not None:
-                    return kept.recent.lines
-                waiting, missed, job = tuple(kept.waiting), kept.missed, kept.run.job
-            log = self._files.read(job, run_id)
+                waiting, missed = tuple(kept.waiting), kept.missed
+            log = self._files.read(kept.run.job, run_id)
         log.extend(waiting)
         log.dropped += missed
         return log.lines
