@@ -28,7 +28,7 @@ from iocmng.host.pump import Pump
 from iocmng.host.service import HostService
 from iocmng.host.site_hooks import SiteHooks
 from iocmng.ioc import SoftIoc
-from iocmng.lifecycle import HostState, Trigger
+from iocmng.lifecycle import HostState, State, Trigger
 from iocmng.links import pv_client
 from iocmng.links.selfcheck import check_served
 from iocmng.names import Provider
@@ -59,6 +59,7 @@ _log = logging.getLogger("iocmng.host")
 BOOT = Actor(via="host")
 STOP_SLACK = 0.5
 COUNT_AFTER = 0.1
+_OVER = (State.END.name, State.ERROR.name, State.BACKOFF.name)
 
 
 class Host:
@@ -289,6 +290,8 @@ class Host:
     def _on_event(self, event: Event) -> None:
         """Any thread."""
         self.site.heard(event)
+        if event.kind is EventKind.STATE and event.data["after"] in _OVER:
+            pv_client.release(event.instance)
         if event.kind is EventKind.PUT and self._autosave is not None:
             self._autosave.touch(event.instance)
         if event.kind in (EventKind.STATE, EventKind.DEGRADED) and not self._counting:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iocmng.host.inside import InsidePuts
-from iocmng.links import Links
+from iocmng.links import Links, pv_client
 from iocmng.names import Provider
 from iocmng.runtime.evaluation import LatchFiles, RunQueue
 from iocmng.runtime.ports import Clock, Put, RecordPort
@@ -41,7 +41,9 @@ class Linking:
     ) -> None:
         self.client = Links(default)
         inside = InsidePuts(records, post, heard)
-        self.wiring = Wiring(Routed(LocalPvs(records, inside.put), self.client), clock)
+        routed = Routed(LocalPvs(records, inside.put), self.client)
+        self.wiring = Wiring(routed, clock)
+        pv_client.adopt(routed)
         self.evaluation = RunQueue(clock)
         self.latches = LatchFiles(directory / "latches", clock, self._complain)
         self.problem = ""
@@ -52,6 +54,7 @@ class Linking:
     def close(self) -> None:
         """Evaluate no more, write what is pending, let go of all PVs; may block for the time of a write."""
         self.evaluation.close()
+        pv_client.adopt(None)
         self.wiring.close()
         self.latches.close()
         self.client.close()

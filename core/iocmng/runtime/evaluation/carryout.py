@@ -67,7 +67,7 @@ class CarryOut:
             self.latched = step.latched
             self._work.latches.keep(self._work.spec.name, step.latched)
         if step.message is not None:
-            self._work.panel.say(step.message)
+            self._work.panel.say(step.message or "running")
         for event in step.events:
             self._tell(event)
 

@@ -25,7 +25,7 @@ def _unheard(port: str, value: Value, old: Value | None) -> None:
 
 
 class Intake:
-    """Inputs of one run; `touch` and `take` are for any thread, the rest for the one that evaluates.
+    """Inputs of one run; `touch`, `take` and `show` are for any thread, the rest for the one that evaluates.
 
     Args:
         spec: The instance.
@@ -50,6 +50,7 @@ class Intake:
             port.name: Ring(port.buffer_size) for port in inputs if port.buffer_size and port.link is None
         }
         self._touched: deque[str] = deque()
+        self._unshown: dict[str, Reading] = {}
         self._taking = threading.Lock()
         self._told: dict[str, Value] = {}
         self.readings: dict[str, Reading] = {}
@@ -61,6 +62,7 @@ class Intake:
         for name in self._set_points:
             self._set_point(name)
         self.take()
+        self.show()
 
     def touch(self, port: str) -> None:
         """A client or the code itself has written a set-point."""
@@ -79,13 +81,17 @@ class Intake:
             calls = True
         if self._links is None:
             return calls
-        latest: dict[str, Reading] = {}
         for name, reading in self._links.take_changed():
             calls |= self._linked(name, reading)
-            latest[name] = reading
-        for name, reading in latest.items():
-            self._outputs.show_input(name, reading)
+            self._unshown[name] = reading
         return calls
+
+    def show(self) -> None:
+        """Show on the records of linked inputs what was taken in; any thread."""
+        with self._taking:
+            unshown, self._unshown = self._unshown, {}
+            for name, reading in unshown.items():
+                self._outputs.show_input(name, reading)
 
     def _set_point(self, name: str) -> None:
         reading = self._outputs.read(name)

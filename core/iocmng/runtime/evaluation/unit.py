@@ -14,6 +14,7 @@ from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.evaluation.carryout import CarryOut
 from iocmng.runtime.evaluation.cycles import Cycles
 from iocmng.runtime.evaluation.intake import Heard, Intake
+from iocmng.runtime.evaluation.linkview import both_ways
 from iocmng.runtime.evaluation.rate import RateLimit
 from iocmng.runtime.evaluation.tally import Tally
 from iocmng.runtime.outputs import InstanceGone
@@ -197,6 +198,7 @@ class Unit:
         if self._inputs is not None and self._cycles.polls:
             self._inputs.poll_wait()
             self._intake.take()
+            self._intake.show()
 
     def close(self, then: Callable[[], None]) -> None:
         """End links and evaluation; `then` is called when that is done, on another thread."""
@@ -217,8 +219,10 @@ class Unit:
         known = {one.name: one for one in self._work.spec.ports}.get(port)
         if known is None or known.link is None:
             return None
-        links = self._inputs if known.direction is Direction.INPUT else self._outputs
-        return links.view(port) if links is not None else None
+        target = self._outputs.view(port) if self._outputs is not None else None
+        if known.direction is Direction.OUTPUT or self._inputs is None:
+            return target
+        return both_ways(self._inputs.view(port), target)
 
     def rule_views(self) -> tuple[RuleView, ...]:
         """What each rule decides now, and why."""
@@ -263,8 +267,15 @@ class Unit:
             self._end()
             return None
         calls = self._intake.take()
-        if self._targets or self._intake.flipped:
-            self._show_connections()
+        try:
+            return self._react(now, calls)
+        finally:
+            # What was decided goes out first: that is what others wait for.
+            self._intake.show()
+            if self._targets or self._intake.flipped:
+                self._show_connections()
+
+    def _react(self, now: float, calls: bool) -> float | None:
         if self._clear:
             self._do_clear(now)
         if not self._going:
@@ -311,8 +322,9 @@ class Unit:
     def _do_clear(self, now: float) -> None:
         wish, self._clear = self._clear, ""
         if wish == "reset":
-            if self._inputs is not None:
-                self._inputs.recheck()
+            for links in (self._inputs, self._outputs):
+                if links is not None:
+                    links.recheck()
             if self._program is not None and self._state is not None:
                 self._program.reset(self._state)
         if self._program is None or self._state is None:
