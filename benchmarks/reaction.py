@@ -40,7 +40,6 @@ def rule(link: str, mode: str, **parameters: Any) -> dict[str, object]:
 
 
 SETPOINT: dict[str, object] = {
-    "parameters": {"mode": "reactive"},
     "arguments": {
         "inputs": {"X": {"type": "float", "value": 0.0}},
         "outputs": {"TWICE": {"type": "float"}},
