@@ -95,7 +95,10 @@ def resolve(
         rule = plans[chosen[0]].spec
         severity = rule.severity
         status = Status.STATE if severity else Status.NO_ALARM
-        return Shown(value, severity, status, (rule.message or rule.id) if severity else "", None, chosen)
+        # A rule that trips because it does not know says what it does not know.
+        doubt = states[chosen[0]].doubt
+        words = (str(doubt) if doubt is not None else rule.message or rule.id) if severity else ""
+        return Shown(value, severity, status, words, None, chosen)
     if value is None:
         return Shown(None, Severity.INVALID, Status.UDF, NOT_SET, Unknown((f"{output.name} ({NOT_SET})",)))
     return Shown(value)
