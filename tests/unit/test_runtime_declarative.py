@@ -93,6 +93,14 @@ class TestReactive:
             assert not task.get("DEGRADED")
             assert task.sent("valve") == (False,)
 
+    def test_a_trip_says_what_is_unknown(self) -> None:
+        config = interlock()
+        config["rules"][0].update(on_invalid="trip", settle=0)
+        with run_task(None, config, inputs={"p": 3.0}) as task:
+            task.disconnect("p")
+            assert (task.get("trip"), task.severity("trip")) == (True, MAJOR)
+            assert task.reading("trip").message.startswith("p (")
+
     def test_cycles_are_counted_and_shown(self) -> None:
         with run_task(None, interlock(), inputs={"p": 3.0}) as task:
             before = task.task.evaluations
