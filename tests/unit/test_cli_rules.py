@@ -160,7 +160,7 @@ def test_expected_outputs(config):
 def test_a_bad_trace_is_told_with_its_line(config, trace, words):
     result = run(config, trace)
     assert result.exit_code != 0
-    assert words in str(result.output) + str(result.exception)
+    assert words in " ".join(result.output.split())
 
 
 def test_a_bad_config_is_told_with_its_place(config):
@@ -178,3 +178,16 @@ def test_a_config_without_rules_or_at_no_place(config):
     config.write_text("arguments: {inputs: {p: {}}}\n")
     assert run(config, "time,p\n0,1\n").exit_code == 2
     assert run(config.with_name("no.yaml"), "time,p\n0,1\n").exit_code == 2
+
+
+def test_a_project_is_as_good_as_its_config(config, tmp_path):
+    package = tmp_path / "project" / "src" / "thing"
+    package.mkdir(parents=True)
+    (package / "config.yaml").write_text(CONFIG)
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time,p\n0,1\n")
+    arguments = ["rules", "test", str(tmp_path / "project"), str(trace)]
+    assert RUNNER.invoke(app, arguments).exit_code == 0
+    (package.parent / "other").mkdir()
+    (package.parent / "other" / "config.yaml").write_text(CONFIG)
+    assert "several configs" in RUNNER.invoke(app, arguments).output

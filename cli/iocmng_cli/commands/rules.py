@@ -33,7 +33,7 @@ def _rules() -> None:
 )
 def replay(
     config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="A config.yaml, or the directory that holds it.")
+        Path, typer.Argument(metavar="CONFIG", help="A config.yaml, or the project that holds it.")
     ],
     trace: Annotated[
         Path,
@@ -94,9 +94,7 @@ def _described(path: Path) -> tuple[InstanceSpec | None, tuple[Finding, ...]]:
     from iocmng.spec import Kind, PluginRef
     from iocmng.spec.build import describe
 
-    file = path / "config.yaml" if path.is_dir() else path
-    if not file.is_file():
-        raise BadInput(f"there is no config {file}", hint="give the path of a config.yaml")
+    file = _config_file(path)
     loaded = load_config(file)
     if loaded.config is None:
         return None, (*loaded.findings, *check_logic(loaded))
@@ -105,11 +103,41 @@ def _described(path: Path) -> tuple[InstanceSpec | None, tuple[Finding, ...]]:
         loaded.config, plugin, kind=Kind.TASK, name="rules", host_prefix="TEST", locate=loaded.locate
     )
     findings = (*loaded.findings, *more, *check_logic(loaded, spec))
+    if any(finding.code == "unknown-function" for finding in findings):
+        _look_for_functions(file)
+        findings = (*loaded.findings, *more, *check_logic(loaded, spec))
     if any(finding.level is Level.ERROR for finding in findings):
         return None, findings
     if spec is not None and not spec.logic:
         raise BadInput(f"{file} has no rules", hint="add transforms or rules")
     return spec, findings
+
+
+def _config_file(path: Path) -> Path:
+    """The config at `path`: the file itself, or the one in a directory or project."""
+    if path.is_file():
+        return path
+    found = [
+        path / "config.yaml",
+        *sorted(path.glob("src/*/config.yaml")),
+        *sorted(path.glob("*/config.yaml")),
+    ]
+    files = [file for file in found if file.is_file()]
+    if not files:
+        raise BadInput(f"there is no config {path}", hint="give the path of a config.yaml")
+    if len(files) > 1 and files[0] != found[0]:
+        names = ", ".join(str(file) for file in files)
+        raise BadInput(f"{path} holds several configs: {names}", hint="give the path of one")
+    return files[0]
+
+
+def _look_for_functions(file: Path) -> None:
+    """Register the functions that installed packages bring, as `validate` does when one is unknown."""
+    from iocmng.host.probe import Probe
+    from iocmng.plugins.check import validate_path
+
+    with Probe() as prober:
+        validate_path(str(file), prober=prober)
 
 
 def _complain(findings: tuple[Finding, ...], *, json: bool = False) -> None:
