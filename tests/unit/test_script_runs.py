@@ -261,3 +261,19 @@ def test_a_disk_that_fails_stops_no_script(tmp_path: Path) -> None:
         assert "said" in said
         assert any("output is not on disk as a whole" in text for text in said)
     store.close()
+
+
+@pytest.mark.parametrize(("log", "in_host_log"), [(True, True), (False, False), ("all.log", False)])
+def test_where_the_output_goes(
+    jobs: Yard, tmp_path: Path, caplog: pytest.LogCaptureFixture, log: Any, in_host_log: bool
+) -> None:
+    caplog.set_level("DEBUG", "iocmng.task.tune")
+    target = tmp_path / "all.log"
+    add(jobs, tmp_path, "print('{} %s said')", log=str(target) if log == "all.log" else log)
+    for count in (1, 2):
+        view = jobs.run()
+        assert jobs.texts(view.id).count("{} %s said") == 1
+        told = [record for record in caplog.records if record.getMessage() == "{} %s said"]
+        assert [record.name for record in told] == ["iocmng.task.tune.stdout"] * (count if in_host_log else 0)
+    if log == "all.log":
+        assert target.read_text() == "{} %s said\n" * 2
