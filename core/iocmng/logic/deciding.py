@@ -50,8 +50,9 @@ class RuleState:
         """Whether the rule has ended and its condition is known to be false."""
         return self.active is False and self.condition is False
 
-    def evaluate(self, plan: RulePlan, variables: Variables) -> None:
-        """Compute the formulas anew."""
+    def evaluate(self, plan: RulePlan, variables: Variables) -> bool:
+        """Compute the formulas anew; return whether any gives another result than before."""
+        before = self.condition, self.used, self.clear, self.used_clear
         self.condition = self.used = _steady(self.condition, plan.condition.result(variables))
         if plan.clear is not None:
             self.clear = self.used_clear = _steady(self.clear, plan.clear.result(variables))
@@ -60,6 +61,12 @@ class RuleState:
                 self.used = plan.condition.result_of_last(variables)
             if plan.clear is not None and isinstance(self.clear, Unknown):
                 self.used_clear = plan.clear.result_of_last(variables)
+        return (
+            self.condition is not before[0]
+            or self.used is not before[1]
+            or self.clear is not before[2]
+            or self.used_clear is not before[3]
+        )
 
     def decide(self, plan: RulePlan, now: float, wall: float, settled: bool) -> bool:
         """Decide for the present results; return whether anything about the decision is different now.

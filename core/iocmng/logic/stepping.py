@@ -149,9 +149,9 @@ class Stepping:
 
     def _rule(self, plan: RulePlan) -> None:
         rule = self.state.rules[plan.index]
-        if self.first or not plan.pure or not plan.names.isdisjoint(self.variables.touched):
-            rule.evaluate(plan, self.variables)
-        elif rule.due is None and rule.active is not None:
+        touched = self.first or not plan.pure or not plan.names.isdisjoint(self.variables.touched)
+        news = touched and rule.evaluate(plan, self.variables)
+        if not news and rule.due is None and rule.active is not None:
             if rule.doubt is not None and rule.doubt.failed:
                 self._count(plan.spec.id)
             return
