@@ -160,6 +160,7 @@ class TestUnknown:
         one.step(1, p=4.0)
         one.step(2, p=None)
         assert (one.value("trip"), one.severity("trip")) == (False, Severity.NO_ALARM)
+        assert one.why("over") == "unknown: p (not connected); decided from the last values"
         one.step(3, t=2.0)
         assert (one.value("trip"), one.severity("trip")) == (True, Severity.NO_ALARM)
 

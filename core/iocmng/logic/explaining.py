@@ -41,6 +41,8 @@ def reason(
         text = f"{text}; the last decision stands"
     elif rule_state.doubt is not None and spec.on_invalid is OnInvalid.TRIP and rule_state.active is not None:
         text = f"{text}; on_invalid: trip"
+    elif isinstance(rule_state.condition, Unknown) and not isinstance(rule_state.used, Unknown):
+        text = f"{text}; decided from the last values"
     if left is None:
         return text
     word = "clears after" if rule_state.active else "for"
