@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -87,15 +88,32 @@ def eventually(holds: Callable[[], object], what: str = "it") -> None:
         time.sleep(0.02)
 
 
-def started(folder: Path) -> Iterator[RunningHost]:
-    argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", PREFIX]
-    env = {
-        "IOCMNG_PLUGINS_CONFIG": str(folder / "plugins.yaml"),
-        "IOCMNG_STATE_DIR": str(folder / "state"),
-        **without_example(folder),
-    }
-    with running(Environment(Path(sys.prefix)), folder, argv=argv, env=env) as host:
-        yield host
+class Hosts:
+    """One host over the tests of this module, started again for whoever comes after it has ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = ExitStack()
+        self._host: RunningHost | None = None
+
+    def present(self) -> RunningHost:
+        if self._host is None or self._host.process.poll() is not None:
+            self.close()
+            argv = [sys.executable, "-m", "iocmng_cli", "run", "--prefix", PREFIX]
+            env = {
+                "IOCMNG_PLUGINS_CONFIG": str(self.folder / "plugins.yaml"),
+                "IOCMNG_STATE_DIR": str(self.folder / "state"),
+                **without_example(self.folder),
+            }
+            made = running(Environment(Path(sys.prefix)), self.folder, argv=argv, env=env)
+            self._host = self._stack.enter_context(made)
+        return self._host
+
+    def client(self) -> Client:
+        return Client(self.present().url, (self.folder / "state" / "token").read_text().strip())
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +130,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def host(folder: Path) -> Iterator[RunningHost]:
-    yield from started(folder)
+def hosts(folder: Path) -> Iterator[Hosts]:
+    made = Hosts(folder)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def client(host: RunningHost, folder: Path) -> Iterator[Client]:
-    with Client(host.url, (folder / "state" / "token").read_text().strip()) as made:
+def host(hosts: Hosts) -> RunningHost:
+    return hosts.present()
+
+
+@pytest.fixture
+def client(hosts: Hosts) -> Iterator[Client]:
+    with hosts.client() as made:
         yield made
 
 
@@ -243,42 +268,39 @@ def test_many_runs_leave_what_is_kept(host: RunningHost, client: Client, folder:
     eventually(lambda: {path.name.partition(".")[0] for path in runs.iterdir()} == {run.id for run in kept})
 
 
-def test_a_host_that_is_killed_and_one_that_is_stopped(
-    host: RunningHost, client: Client, folder: Path
-) -> None:
-    history = list(client.runs("quick"))
-    run = client.jobs["tune"].start(seconds=600)
-    pids = pids_of(client, run.id)
+def test_a_host_that_is_killed_and_one_that_is_stopped(hosts: Hosts, folder: Path) -> None:
+    with hosts.client() as client:
+        client.jobs["quick"].start(N=3).wait(DEADLINE)
+        history = list(client.runs("quick"))
+        run = client.jobs["tune"].start(seconds=600)
+        pids = pids_of(client, run.id)
+    host = hosts.present()
     host.process.kill()
     host.process.wait(DEADLINE)
     assert not any(gone(pid) for pid in pids)
-    again = started(folder)
-    host = next(again)
-    try:
-        with Client(host.url, (folder / "state" / "token").read_text().strip()) as client:
-            lost = client.run(run.id)
-            assert lost.state is JobState.LOST
-            assert "2 processes of it had stayed" in lost.message
-            assert client.show("tune").view.state == "LOST"
-            assert list(client.runs("quick")) == history
-            assert "bands [0, 1]" in [line.text for line in client.run_log(run.id)]
-            eventually(lambda: all(gone(pid) for pid in pids), "the end of what was left")
-            last: list[RunView] = []
-            refusals: list[str] = []
+    with hosts.client() as client:
+        lost = client.run(run.id)
+        assert lost.state is JobState.LOST
+        assert "2 processes of it had stayed" in lost.message
+        assert client.show("tune").view.state == "LOST"
+        assert list(client.runs("quick")) == history
+        assert "bands [0, 1]" in [line.text for line in client.run_log(run.id)]
+        eventually(lambda: all(gone(pid) for pid in pids), "the end of what was left")
+        last: list[RunView] = []
+        refusals: list[str] = []
 
-            def taken() -> bool:
-                try:
-                    last.append(client.start_run("tune", {"seconds": 600}))
-                except Refused as refused:
-                    refusals.append(str(refused))
-                return bool(last)
+        def taken() -> bool:
+            try:
+                last.append(client.start_run("tune", {"seconds": 600}))
+            except Refused as refused:
+                refusals.append(str(refused))
+            return bool(last)
 
-            eventually(taken, "the lock")
-            assert all("left by a dead host" in refusal for refusal in refusals)
-            pids = pids_of(client, last[0].id)
-        assert host.stop() == 0, host.output
-    finally:
-        again.close()
+        eventually(taken, "the lock")
+        assert all("left by a dead host" in refusal for refusal in refusals)
+        pids = pids_of(client, last[0].id)
+    host = hosts.present()
+    assert host.stop() == 0, host.output
     eventually(lambda: all(gone(pid) for pid in pids), "the end of the script")
     record = json.loads((folder / "state" / "runs" / "tune" / f"{last[0].id}.json").read_text())
     assert (record["state"], record["exit_code"]) == ("ABORTED", -15)
