@@ -328,3 +328,50 @@ class TestCompile:
         assert program.buffers == {"p"}
         assert program.ages == {"t"}
         assert program.writes == {"trip", "y", "g_FIRST"}
+
+
+class TestExplain:
+    def test_a_view_tells_since_when_and_how_long_yet(self):
+        one = bench(hold_for=3.0, clear_for=2.0, message="hot", actuators={"t": 0})
+        one.step(0, p=1.0)
+        (view,) = one.views()
+        assert (view.state, view.value, view.since, view.pending, view.fired) == (
+            "inactive",
+            False,
+            1e9,
+            None,
+            0,
+        )
+        one.step(1, p=6.5)
+        one.now = 2.2
+        (view,) = one.views()
+        assert (view.value, view.pending) == (True, pytest.approx(1.8))
+        assert view.reason == "p = 6.5 bar: p > 5 holds (for 1.2 of 3 s)"
+        one.step(4)
+        (view,) = one.views()
+        assert (view.state, view.since, view.fired) == ("active", 1e9 + 4, 1)
+        assert (view.outputs, view.actuators, view.message) == ({"trip": True}, {"t": 0}, "hot")
+        one.step(5, p=1.0)
+        assert one.why("over") == "p = 1 bar: p > 5 does not hold (clears after 0 of 2 s)"
+        one.step(6, p=None)
+        assert one.why("over").endswith("the last decision stands (clears after 1 of 2 s, clock stopped)")
+
+    @pytest.mark.parametrize(
+        ("condition", "inputs", "reason"),
+        [
+            ("p > 5 and t > 1", {"p": 6.0, "t": 2.0}, "p = 6 bar, t = 2: p > 5 and t > 1 hold"),
+            ("p > 5 and t > 1", {"p": 6.0, "t": 0.0}, "t = 0: t > 1 does not hold"),
+            ("p > 5 or t > 1", {"p": 6.0, "t": None}, "p = 6 bar: p > 5 holds"),
+            ("p > 5 or t > 1", {"p": 1.0, "t": 0.0}, "p = 1 bar, t = 0: neither p > 5 nor t > 1 holds"),
+            ("p > 5 and (t > 1 or p > 6)", {"p": 7.0, "t": 0.0}, "p = 7 bar: p > 5 and p > 6 hold"),
+            ("not p_ok", {"p": None}, "p_ok = False: not p_ok holds"),
+            ("True", {}, "True holds"),
+        ],
+    )
+    def test_the_terms_that_decide_are_named(self, condition, inputs, reason):
+        one = bench(condition=condition)
+        one.step(0, **{"p": None, "t": None, **inputs})
+        assert one.why("over") == reason
+
+    def test_before_the_first_evaluation(self):
+        assert bench().views()[0].reason == "unknown: not evaluated yet"

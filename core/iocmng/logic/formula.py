@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from iocmng.logic.bounds import bounded_result
+from iocmng.logic.bounds import MAX_TEXT, bounded_result
 from iocmng.logic.expressions import Expression, compile_expression
 from iocmng.logic.functions import BUILTINS, Function
 from iocmng.logic.kleene import Evaluate, Kinds, three_valued
@@ -17,6 +17,8 @@ from iocmng.logic.parsing import ExpressionError
 from iocmng.logic.plain import plain_function
 from iocmng.logic.unknown import Unknown, failure, is_nan
 from iocmng.logic.variables import Variables
+
+_WHOLE = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,12 @@ class Formula:
             if result is True or result is False:
                 return result
             kind = type(result)
-            if not self._truth and kind is float and result - result == 0.0:
+            if kind is float and result - result == 0.0:
+                return result != 0.0 if self._truth else result
+            if kind is int and -_WHOLE < result < _WHOLE:
+                return result != 0 if self._truth else result
+            if kind is str and not self._truth and len(result) <= MAX_TEXT:
                 return result
-            if self._truth and kind is int:
-                return bool(result)
         return self._three_valued(variables.values, variables.unknown)
 
     def result_of_last(self, variables: Variables) -> Any:
