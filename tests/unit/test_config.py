@@ -186,8 +186,6 @@ def test_an_output_has_no_access_group_and_no_keys_of_inputs() -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("isolation: process", "isolation"),
-        ("memory_limit: 100", "memory_limit"),
         ("engine: cothread", "engine"),
         ("handshake: {prefixes: {main: 'A:'}}", "handshake"),
     ],

@@ -287,8 +287,6 @@ def test_reserved_parameters_are_checked_wherever_they_come_from() -> None:
     assert "'interval' (from request)" in finding.message
     assert "'fast'" in finding.message
     assert fault("", chosen={"mode": "reactive"}).code == "no-trigger"
-    isolated = InstanceSettings(plugin="p", isolation="process")
-    assert fault("", site=isolated).code == "not-supported-yet"
 
 
 def test_a_misspelt_parameter_is_warned_about() -> None:

@@ -47,8 +47,6 @@ def _check_later(config: PluginConfig, report: Report) -> None:
             report.error("not-supported-yet", f"{'.'.join(path)}: {LATER}", *path, hint="remove it", key=True)
 
     later(config.handshake, "handshake")
-    later(config.memory_limit, "memory_limit")
-    later(config.isolation != "thread", "isolation")
     later(config.engine != "thread", "engine")
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from iocmng.plugins.location import Location, config_beside
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import DesiredState
 from iocmng.runtime.logs import LogBook
-from iocmng.spec import InstanceSpec, Kind, PluginRef
+from iocmng.spec import InstanceSpec, Isolation, Kind, PluginRef
 from iocmng.wire import Actor, Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -147,7 +148,8 @@ def _describe(
     for finding in findings:
         if finding.level is Level.WARNING:
             print(finding, file=sys.stderr)
-    return spec
+    # One class is all that this process serves, and it is imported already.
+    return replace(spec, isolation=Isolation.THREAD, memory_limit=None)
 
 
 def _load(config: str | Path | Mapping[str, Any] | None) -> LoadedConfig:

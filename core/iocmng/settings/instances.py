@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from iocmng.config import SupervisionKeys
-from iocmng.config.fields import Flag, OrEmptyMapping, Strict, Text
+from iocmng.config.fields import Finite, Flag, OrEmptyMapping, Strict, Text
 
 
 class InstanceSettings(Strict):
@@ -21,6 +21,9 @@ class InstanceSettings(Strict):
     )
     enabled: Flag = Field(default=True, description="Whether it starts at boot.")
     isolation: Literal["thread", "process"] | None = Field(default=None, description="Where its code runs.")
+    memory_limit: Annotated[Finite, Field(gt=0)] | None = Field(
+        default=None, description="MiB that its code may take, with isolation: process."
+    )
     supervision: Annotated[SupervisionKeys, OrEmptyMapping] = Field(
         default=SupervisionKeys(), description="Keys that override those of config.yaml."
     )

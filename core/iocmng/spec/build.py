@@ -22,6 +22,7 @@ from iocmng.spec.instance import (
     PluginRef,
     Supervision,
 )
+from iocmng.spec.isolation import isolation_of
 from iocmng.spec.plan import Plan, plan_of, supervision_of
 from iocmng.spec.ports import PortTemplate
 from iocmng.spec.script import AFTER_GRACE, ScriptSpec
@@ -84,7 +85,11 @@ def describe(
     findings += _name_findings(name, prefix, locate, flat=flat)
     merged, parameters, more = _parameters(plan, config, plugin, site, environ, requested, chosen, declared)
     findings += more
-    findings += _kind_findings(config, site, kind, parameters, locate)
+    findings += _kind_findings(config, kind, locate)
+    isolation, limit, more = isolation_of(
+        config, site, script=plan.script, target=plugin.target, locate=locate
+    )
+    findings += more
     mode = Mode(parameters.mode)
     if kind is Kind.JOB:
         defaults = job_defaults(pv_prefix)
@@ -133,6 +138,8 @@ def describe(
         class_name=class_name,
         beamline=beamline or {},
         devices=devices,
+        isolation=isolation,
+        memory_limit=limit,
     ), findings
 
 
@@ -257,17 +264,12 @@ def _parameters(
     return merged, parameters or config.parameters, findings
 
 
-def _kind_findings(
-    config: PluginConfig, site: InstanceSettings | None, kind: Kind, parameters: Any, locate: Locate
-) -> list[Finding]:
+def _kind_findings(config: PluginConfig, kind: Kind, locate: Locate) -> list[Finding]:
     found = []
 
     def note(level: Level, code: str, message: str, *path: str) -> None:
         found.append(Finding(level, code, message, locate(*path, key=True) if path else Where()))
 
-    later = "this version does not run it yet"
-    if site is not None and site.isolation == "process":
-        note(Level.ERROR, "not-supported-yet", f"isolation process: {later}")
     if kind is Kind.JOB and config.supervision.model_fields_set - _JOB_SUPERVISION:
         message = "supervision is for tasks: a job is never run again by itself"
         note(Level.WARNING, "does-not-apply", message, "supervision")
