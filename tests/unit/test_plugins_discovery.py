@@ -177,6 +177,14 @@ def test_a_fingerprint_changes_with_files_and_with_what_is_needed(tmp_path: Path
     assert same != fingerprint(tmp_path / "4", "1.0", "b")
 
 
+def test_what_setuptools_puts_on_the_path_of_a_running_process_changes_nothing(tmp_path: Path) -> None:
+    distribution(tmp_path / "site", "acme", requires=("numbers",), files={"acme.py": ""})
+    distribution(tmp_path / "site" / "setuptools" / "_vendor", "numbers", version="2.0")
+    at_boot = Environment.read([str(tmp_path / "site")])
+    later = Environment.read([str(tmp_path / "site"), str(tmp_path / "site" / "setuptools" / "_vendor")])
+    assert at_boot.fingerprint(at_boot.installed["acme"]) == later.fingerprint(later.installed["acme"])
+
+
 def test_without_records_nothing_is_remembered(tmp_path: Path) -> None:
     distribution(tmp_path, "acme", record=False)
     environment = Environment.read([str(tmp_path)])

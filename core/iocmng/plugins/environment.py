@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 import sys
@@ -15,6 +16,8 @@ from urllib.parse import unquote, urlparse
 
 from importlib_metadata import Distribution, EntryPoint, distributions
 
+# Setuptools puts its own copies of libraries on the path of a process that imports it, which EPICS' packages do.
+_PRIVATE = "_vendor"
 _REQUIRED = re.compile(r"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 _NAME = re.compile(r"^Name:\s*(\S+)", re.MULTILINE)
 _VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE)
@@ -134,6 +137,8 @@ class Environment:
         installed: dict[str, Installed] = {}
         complaints: list[str] = []
         for entry in dict.fromkeys(sys.path if path is None else path):
+            if os.path.basename(entry) == _PRIVATE:
+                continue
             for found in _found_in(entry, complaints):
                 installed.setdefault(canonical(found.name), found)
         return cls(installed, tuple(complaints))
