@@ -25,12 +25,16 @@ SAYS = "first line at "
 
 
 class Operator:
-    """Asks a host over one connection, as a screen or a program does."""
+    """Asks a host, over a connection that is opened anew after a pause: the host closes one that is idle."""
 
     def __init__(self, host: HostProcess) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=LIMIT)
         token = (host.directory / "state" / "token").read_text().strip()
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def pause(self) -> None:
+        """Nothing is asked for some time."""
+        self._connection.close()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask, and return the answer."""
@@ -116,8 +120,10 @@ def rows(runs: int) -> list[Row]:
         for _ in range(runs):
             threads.append(statistics.median(operator.first_line("bench-job-0000") for _ in range(STARTS)))
             scripts.append(statistics.median(operator.first_line("bench-script-0000") for _ in range(STARTS)))
+            operator.pause()
             bare.append(statistics.median(bare_first_line() for _ in range(STARTS)))
             together.append(parallel(operator))
+            operator.pause()
             apart.append(bare_parallel())
     return [
         Row("run of a Python job: request to first line", sample(threads, "ms")),
