@@ -8,14 +8,16 @@ import sys
 HEAD = """
 import asyncio, os, signal, sys, threading, time, traceback
 from importlib import import_module
+from iocmng.host import early
 from iocmng.host.early import Stopped, serve_signals, stop_on_signals
 """
 IN_THE_MIDST_OF_IMPORTS = """
 def send():
     time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGTERM)
+stop_on_signals()
 for turn in range(6):
-    stop_on_signals()
+    early._Asked.came = early._Asked.raised = False
     end = time.monotonic() + 30
     try:
         threading.Thread(target=send).start()

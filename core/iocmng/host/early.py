@@ -28,7 +28,6 @@ class _Asked:
 
 def stop_on_signals() -> None:
     """Let SIGTERM and SIGINT raise `Stopped` in the main thread, which calls this, until others are set."""
-    _Asked.came = _Asked.raised = False
     for number in _NUMBERS:
         signal.signal(number, _stop)
 
