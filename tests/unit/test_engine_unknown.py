@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.logic_spec import Bench, instance, port
 
-from iocmng.logic import compile_expression, get_registry
+from iocmng.logic import Samples, compile_expression, get_registry
 from iocmng.logic.formula import Formula, guarded
 from iocmng.logic.kleene import Kinds
 from iocmng.logic.unknown import Unknown
+from iocmng.spec import OnInvalid, RuleSpec
+from iocmng.values import Reading
 
 FUNCTIONS = guarded(get_registry())
 KINDS = Kinds(booleans=frozenset({"flag", "other"}), lists=frozenset({"wave"}))
@@ -199,3 +203,60 @@ def test_what_is_decided_holds_whatever_the_unknown_is(text, one, other, missing
     for guess in (0, 1, -2.5, True):
         found = formula.result_of_last(Given({**values, **dict.fromkeys(missing, guess)}, {}))  # type: ignore[arg-type]
         assert isinstance(found, Unknown) or found is decided
+
+
+class Odd:
+    """What a registered function or a careless source may give."""
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither true nor false")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("not to be compared")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.floats(), max_size=3),
+    st.lists(st.floats(), max_size=3).map(np.array),
+    st.lists(st.text(max_size=2), max_size=3).map(np.array),
+    st.builds(Odd),
+)
+TEXTS = (
+    "p > 1 or q > 1", "p + q", "[p, q]", "max(p, q) if p else q", "p * q % 3", "any_of(p, [q])", "at_least(q, p, p)",
+    "mean(p_buf) > 1", "rate(p_buf) + p_age", "odd(p)", "odd(p) > q", "p == q", "not p", "p_ok and p", "isfinite(p)",
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(TEXTS),
+    st.sampled_from(["float", "int", "bool", "enum", "string", "array"]),
+    st.lists(st.tuples(ANYTHING, ANYTHING), min_size=1, max_size=4),
+)
+@settings(max_examples=150)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
+def test_whatever_comes_a_step_does_not_raise(text, kind, history):
+    ports = (
+        port("p", kind, labels=("A", "B"), link=True, buffer_size=3),
+        port("q", "array", link=True),
+        port("y", kind, labels=("A", "B")),
+        port("trip", "bool"),
+    )
+    rules = (
+        RuleSpec(
+            id="r", condition=text, clear_when=text, outputs={"trip": True}, on_invalid=OnInvalid.IGNORE
+        ),
+    )
+    functions = {**get_registry(), "odd": lambda value: Odd() if value else value}
+    one = Bench(instance(*ports, rules=rules, transforms={"y": text}), functions=functions)
+    for now, (p, q) in enumerate(history):
+        one.buffers["p"] = Samples([p, q], [now, now + 1])
+        one.ages["p"] = float(now)
+        one.step(now, p=Reading(p), q=Reading(q))
+        one.views()

@@ -12,6 +12,7 @@ from iocmng.spec.instance import PortSpec
 from iocmng.values import PortType
 
 MAX_VALUES = 6
+_LABELLED = (PortType.BOOL, PortType.ENUM)
 
 
 def because(formula: Formula, result: Any, variables: Variables, ports: Mapping[str, PortSpec]) -> str:
@@ -49,10 +50,9 @@ def _decisive(formula: Formula, term: Term, variables: Variables) -> Iterator[Te
 def _value(name: str, value: Any, ports: Mapping[str, PortSpec]) -> str:
     port = ports.get(name)
     record = port.record if port is not None else None
-    if record is not None and record.type in (PortType.BOOL, PortType.ENUM):
-        index = int(value)
-        if 0 <= index < len(record.labels):
-            return f"{name} = {index} ({record.labels[index]})"
+    if record is not None and record.type in _LABELLED and isinstance(value, int):
+        label = f" ({record.labels[value]})" if 0 <= value < len(record.labels) else ""
+        return f"{name} = {int(value)}{label}"
     unit = f" {record.unit}" if record is not None and record.unit else ""
     return f"{name} = {_plain(value)}{unit}"
 

@@ -8,7 +8,7 @@ from typing import Any
 from iocmng.logic.formula import Formula
 from iocmng.logic.plan import TransformPlan
 from iocmng.logic.resolving import Shown
-from iocmng.logic.unknown import Unknown
+from iocmng.logic.unknown import Unknown, failure
 from iocmng.logic.variables import Variables
 from iocmng.spec.convert import convert
 from iocmng.spec.instance import PortSpec
@@ -47,8 +47,8 @@ def _fitting(port: PortSpec, result: Any) -> Value | Unknown:
         return Unknown(("no value",), failed=True)
     try:
         value = convert(port.record, result)
-    except (TypeError, ValueError) as error:
-        return Unknown((str(error),), failed=True)
+    except Exception as error:  # noqa: BLE001 - a registered function may return anything, and that may raise anything
+        return failure(error)
     if isinstance(value, float) and not math.isfinite(value):
         return Unknown((f"value is {value}",), failed=True)
     return value

@@ -130,7 +130,7 @@ class Variables:
         if unknown is None:
             self._known(name, reading.value)
             self._quality(name, reading.severity, True)
-            if reading.severity is _NO_ALARM and name not in self.odd:
+            if reading.severity is _NO_ALARM and name not in self.odd and type(reading.value) in _NUMBERS:
                 self._good.add(name)
         else:
             self._unknown(name, unknown)
