@@ -266,9 +266,9 @@ class DiskRuns:
                 self._changed.notify_all()
 
     def _told(self, problem: str) -> None:
-        before, self.problem = self.problem, problem
+        before, self.problem = self.problem, problem and f"runs are kept in memory only: {problem}"
         if problem and not before:
-            self._on_problem(f"runs are kept in memory only: {problem}")
+            self._on_problem(self.problem)
         elif before and not problem:
             self._on_problem("runs are written again")
 
