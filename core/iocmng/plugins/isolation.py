@@ -13,7 +13,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from iocmng.plugins.environment import canonical
 from iocmng.plugins.location import SUFFIXES
 
 PACKAGE = "iocmng_dir_"
@@ -22,6 +21,9 @@ DISTRIBUTION = "iocmng-dir-"
 
 def distribution_name(plugin: str) -> str:
     """The distribution that a plugin directory becomes; different plugins never share one."""
+    # What it is for needs importlib_metadata, which workers that only import a plugin do without.
+    from iocmng.plugins.environment import canonical
+
     plain = canonical(plugin)
     if plain == plugin:
         return DISTRIBUTION + plain

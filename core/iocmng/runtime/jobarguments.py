@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from iocmng.errors import BadInput
 from iocmng.names import did_you_mean
@@ -18,6 +16,9 @@ from iocmng.spec.convert import convert
 from iocmng.spec.script import PATH, ArgumentSpec
 from iocmng.values import Value
 from iocmng.wire.finite import nonfinite
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def complete_arguments(
@@ -113,11 +114,18 @@ def own_names(spec: InstanceSpec) -> frozenset[str]:
 def arguments_model(cls: type | None) -> type[BaseModel] | None:
     """The `Arguments` model of a job's class, or None."""
     model = getattr(cls, "Arguments", None)
+    if model is None:
+        return None
+    # Workers whose code has no model do without it; it takes a tenth of a second and ten MB.
+    from pydantic import BaseModel
+
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _modelled(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that a model makes of what is given, as plain values."""
+    from pydantic import ValidationError
+
     try:
         made = model(**given)
     except ValidationError as error:

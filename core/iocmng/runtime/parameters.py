@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from iocmng.errors import BadInput
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+# pydantic takes a tenth of a second and ten MB to import, which a worker whose code has no model does without.
 
 RESERVED = frozenset(
     {
@@ -27,6 +30,10 @@ RESERVED = frozenset(
 def model_of(cls: type) -> type[BaseModel] | None:
     """The `Parameters` model of an author's class, or None."""
     model = getattr(cls, "Parameters", None)
+    if model is None:
+        return None
+    from pydantic import BaseModel
+
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
@@ -43,6 +50,8 @@ def build(cls: type, values: Mapping[str, Any], *, owner: str) -> Any:
     own = copy.deepcopy(dict(values))
     if model is None:
         return own
+    from pydantic import ValidationError
+
     given = {key: value for key, value in own.items() if key in model.model_fields or key not in RESERVED}
     try:
         return model(**given)

@@ -14,8 +14,7 @@ from iocmng.runtime.counters import Counters, Progress
 from iocmng.runtime.evaluation import Latches, RunQueue
 from iocmng.runtime.evaluation.unit import Unit
 from iocmng.runtime.events import EventBus
-from iocmng.runtime.isolation.greeting import Greeting, code_state
-from iocmng.runtime.isolation.standin import description_of
+from iocmng.runtime.isolation.greeting import Greeting
 from iocmng.runtime.jobrun import Ending, JobRun
 from iocmng.runtime.jobyard import JobYard
 from iocmng.runtime.parameters import build
@@ -23,6 +22,7 @@ from iocmng.runtime.policy import Cause
 from iocmng.runtime.runs import Run
 from iocmng.runtime.taskrun import TaskRun
 from iocmng.runtime.wiring import Wiring
+from iocmng.worker.description import description_of
 from iocmng.worker.link import HostLink
 from iocmng.worker.ports import FarOutputs, FarPanel, FarRecords, default_records
 from iocmng.worker.unit import FarUnit
@@ -50,7 +50,7 @@ class WorkerTask(TaskRun):
 
     def _make(self, context: Any) -> Any:
         author = super()._make(context)
-        self._link.send("class", description_of(self._class(), code_state(self.spec.plugin)))
+        self._link.send("class", description_of(self._class(), self.spec.plugin))
         return author
 
     def _wire(self, author: TaskBase) -> None:

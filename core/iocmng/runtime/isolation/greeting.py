@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from iocmng.plugins.isolation import PACKAGE, finder
 from iocmng.runtime.isolation.channel import VERSION
-from iocmng.spec import InstanceSpec, LogicSpec, PluginRef
+from iocmng.spec import InstanceSpec, LogicSpec
 from iocmng.wire import from_plain
 
 T = TypeVar("T")
@@ -86,12 +86,3 @@ def _plain(thing: Any) -> Any:
     if isinstance(thing, (list, tuple)):
         return [_plain(item) for item in thing]
     return thing
-
-
-def code_state(plugin: PluginRef) -> list[Any]:
-    """What tells one state of a plugin's imported files from another."""
-    from iocmng.plugins.load import file_state
-
-    modules = list(sys.modules.values())
-    files = {file for one in modules if isinstance(file := getattr(one, "__file__", None), str)}
-    return [[file, *file_state(file)] for file in sorted(files) if plugin.owns(file)]

@@ -68,29 +68,3 @@ class StandIns:
 def _unchecked(given: Mapping[str, Any]) -> str:
     """No worker is there: the next one looks at them when it starts."""
     return ""
-
-
-def description_of(cls: type, code: list[Any]) -> dict[str, Any]:
-    """What a worker tells of the class it has imported; `code` is the state of its files."""
-    from iocmng.runtime.parameters import live_names, model_of
-
-    model = model_of(cls)
-    live = live_names(cls)
-    schema = None
-    fields: dict[str, Any] = {}
-    if model is not None:
-        schema = model.model_json_schema()
-        for name, field in model.model_fields.items():
-            default = schema.get("properties", {}).get(name, {}).get("default")
-            fields[name] = {
-                "default": default,
-                "description": field.description or "",
-                "live": name in live,
-            }
-    return {
-        "name": cls.__name__,
-        "module": cls.__module__,
-        "schema": schema,
-        "fields": fields,
-        "code": code,
-    }
