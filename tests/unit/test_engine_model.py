@@ -125,7 +125,7 @@ STEPS = st.lists(
 
 
 @given(specs(), STEPS)
-@settings(max_examples=100, deadline=None, report_multiple_bugs=False)
+@settings(max_examples=60, deadline=None, report_multiple_bugs=False)
 def test_as_the_model_says(spec, steps):
     note(_described(spec, steps))
     program = Program.compile(spec)

@@ -174,7 +174,7 @@ NUMBER = st.one_of(st.integers(-3, 3), st.sampled_from([0.0, 0.5, -1.5, math.inf
 
 
 @given(EXPRESSION, NUMBER, NUMBER, NUMBER)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_with_all_known_it_is_what_plain_evaluation_gives(text, a, b, c):
     expression = compile_expression(text, functions=FUNCTIONS)
     values = {"a": a, "b": b, "c": c}
@@ -192,7 +192,7 @@ def test_with_all_known_it_is_what_plain_evaluation_gives(text, a, b, c):
 
 
 @given(EXPRESSION, NUMBER, NUMBER, st.sets(st.sampled_from("abc")))
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_what_is_decided_holds_whatever_the_unknown_is(text, one, other, missing):
     formula = Formula(compile_expression(text, functions=FUNCTIONS), FUNCTIONS, Kinds(), truth=True)
     values = {"a": one, "b": other, "c": 1.0}
@@ -239,7 +239,7 @@ TEXTS = (
     st.sampled_from(["float", "int", "bool", "enum", "string", "array"]),
     st.lists(st.tuples(ANYTHING, ANYTHING), min_size=1, max_size=4),
 )
-@settings(max_examples=150)
+@settings(max_examples=80)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::DeprecationWarning")
 def test_whatever_comes_a_step_does_not_raise(text, kind, history):
     ports = (

@@ -229,7 +229,7 @@ VALUES = st.one_of(st.integers(-100, 100), st.floats(-1e3, 1e3), st.booleans(), 
 
 
 @given(_expressions(), st.fixed_dictionaries(dict.fromkeys(NAMES, VALUES)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_is_allowed_means_what_python_means(text, variables):
     try:
         expected = eval(text, {"__builtins__": {}, **FUNCTIONS}, dict(variables))
@@ -256,7 +256,7 @@ TOKENS = st.sampled_from(
 
 
 @given(st.one_of(st.lists(TOKENS, max_size=25).map(" ".join), st.text(max_size=60)))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 def test_any_text_is_an_expression_or_an_error_with_a_place(text):
     try:
