@@ -132,8 +132,8 @@ class HostProcess:
         self.process: subprocess.Popen[bytes] | None = None
         self.cpu_to_ready = 0.0
 
-    def start(self, *, instances: int) -> float:
-        """Start, wait until so many instances run, and return the seconds from exec to ready."""
+    def start(self, *, instances: int, limit: float = START_LIMIT) -> float:
+        """Start, wait until so many instances run, and return the seconds from exec to ready, at most `limit`."""
         command = [*program(), "run", "--config", str(self.site)]
         with (self.directory / "output.txt").open("ab") as output:
             begun = time.monotonic()
@@ -141,15 +141,15 @@ class HostProcess:
                 command, env=self.environment, stdout=output, stderr=output, cwd=self.directory
             )
         while not self._ready():
-            if self.process.poll() is not None or time.monotonic() - begun > START_LIMIT:
+            if self.process.poll() is not None or time.monotonic() - begun > limit:
                 self.stop()
                 text = (self.directory / "output.txt").read_text()[-3000:]
                 raise RuntimeError(f"host not ready after {time.monotonic() - begun:.0f} s:\n{text}")
             time.sleep(0.05)
         taken = time.monotonic() - begun
         self.cpu_to_ready = cpu_seconds(self.process.pid)
-        limit = time.monotonic() + COUNT_LIMIT
-        while (running := self.get("/api/v1/host")["running"]) != instances and time.monotonic() < limit:
+        end = time.monotonic() + COUNT_LIMIT
+        while (running := self.get("/api/v1/host")["running"]) != instances and time.monotonic() < end:
             time.sleep(0.05)
         if running != instances:
             self.stop()

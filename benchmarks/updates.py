@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hosts import HostProcess, Ports, epics_environment, workplace
-from peers import NativeIoc, Peer, Previous, declarative, previous_environment
+from peers import NativeIoc, Previous, declarative, previous_environment
 from table import Row, sample, show
 
 INPUTS = 20
@@ -21,6 +21,7 @@ PREVIOUS_SIZES = (10,)
 SECONDS = 10.0
 SETTLE = 6.0
 PROBED = 10
+FIRST_START_LIMIT = 600.0
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 
 
@@ -53,7 +54,7 @@ def native(size: int) -> str:
     return "".join(made)
 
 
-def config(instance: int, scheme: str, unique: bool = False) -> dict[str, object]:
+def config(instance: int, unique: bool = False) -> dict[str, object]:
     """A reactive config that adds up 20 PVs and judges two of them; `unique` gives its inputs names of their own.
 
     In the previous system two inputs of one name take each other's subscription, and rules do not see transforms.
@@ -62,7 +63,7 @@ def config(instance: int, scheme: str, unique: bool = False) -> dict[str, object
     inputs = {
         name: {
             "type": "float",
-            "link": f"{scheme}{source_name(instance, number)}",
+            "link": source_name(instance, number),
             "link_mode": "monitor",
             "trigger": True,
         }
@@ -108,19 +109,37 @@ def probed(size: int) -> range:
     return range(0, size, max(1, size // PROBED))
 
 
-def ours(place: Path, size: int, scheme: str, reach: Ports) -> Taken:
-    """This product's host."""
-    name = f"updates-{scheme.partition(':')[0]}"
+def host_of(place: Path, size: int, pva: bool, *reach: Ports) -> HostProcess:
+    """This product's host with so many instances, each of a plugin of its own."""
     listed = [
-        {"plugin": f"{name}-{instance:04}", "name": f"{name}-{instance:04}", "prefix": f"U{instance:04}"}
+        {
+            "plugin": f"updates-{instance:04}",
+            "name": f"updates-{instance:04}",
+            "prefix": f"U{instance:04}",
+            "parameters": {"pva": pva},
+        }
         for instance in range(size)
     ]
-    host = HostProcess(place, f"updates{size}", {"only_listed": True, "instances": listed}, reach=(reach,))
+    return HostProcess(place, f"updates{size}", {"only_listed": True, "instances": listed}, reach=reach)
+
+
+def validated(place: Path, size: int) -> None:
+    """Let a host look at all plugins once, before anything else takes processor time."""
+    host = host_of(place, size, False)
+    try:
+        host.start(instances=size, limit=FIRST_START_LIMIT)
+    finally:
+        host.stop()
+
+
+def ours(place: Path, size: int, pva: bool, reach: Ports) -> Taken:
+    """This product's host."""
+    host = host_of(place, size, pva, reach)
 
     def counts() -> tuple[float, float]:
         updates = evaluations = 0
         for instance in probed(size):
-            seen: dict[str, Any] = host.get(f"/api/v1/plugins/{name}-{instance:04}")["detail"]
+            seen: dict[str, Any] = host.get(f"/api/v1/plugins/updates-{instance:04}")["detail"]
             evaluations += seen["evaluations"]
             updates += sum(port["link"]["updates"] for port in seen["ports"] if port["link"])
         factor = size / len(probed(size))
@@ -150,7 +169,7 @@ def natively(place: Path, size: int, reach: Ports) -> Taken:
 
 def formerly(place: Path, python: Path, size: int, reach: Ports) -> Taken:
     """The previous system, reactive, over PVA (over CA several tasks of one process crash it or hang)."""
-    tasks = {f"OLD{instance:04}": config(instance, "", unique=True) for instance in range(size)}
+    tasks = {f"OLD{instance:04}": config(instance, unique=True) for instance in range(size)}
     old = Previous(place, python, tasks, (reach,))
 
     def counts() -> tuple[float, float]:
@@ -187,12 +206,12 @@ def read(names: Sequence[str], reach: Ports) -> list[float]:
 def one_size(place: Path, python: Path, size: int) -> dict[str, Taken]:
     """All systems at one size, one after the other, the source running throughout."""
     found: dict[str, Taken] = {}
-    peer: Peer = NativeIoc(place, f"source{size}", source(size))
-    assert isinstance(peer, NativeIoc)
+    validated(place, size)
+    peer = NativeIoc(place, f"source{size}", source(size))
     try:
-        found["ca"] = ours(place, size, "ca://", peer.ports)
+        found["ca"] = ours(place, size, False, peer.ports)
         found["native"] = natively(place, size, peer.ports)
-        found["pva"] = ours(place, size, "pva://", peer.ports)
+        found["pva"] = ours(place, size, True, peer.ports)
         if size in PREVIOUS_SIZES:
             found["old"] = formerly(place, python, size, peer.ports)
     finally:
@@ -203,12 +222,8 @@ def one_size(place: Path, python: Path, size: int) -> dict[str, Taken]:
 def rows(runs: int) -> list[Row]:
     """Measure so many times and compare."""
     with workplace() as place:
-        for scheme in ("ca", "pva"):
-            plugins = {
-                f"updates-{scheme}-{instance:04}": config(instance, f"{scheme}://")
-                for instance in range(max(SIZES))
-            }
-            declarative(place, f"bench-updates-{scheme}", plugins)
+        plugins = {f"updates-{instance:04}": config(instance) for instance in range(max(SIZES))}
+        declarative(place, "bench-updates", plugins)
         python = previous_environment(place)
         found = [{size: one_size(place, python, size) for size in SIZES} for _ in range(runs)]
     made = []
