@@ -186,7 +186,6 @@ def test_an_output_has_no_access_group_and_no_keys_of_inputs() -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("engine: cothread", "engine"),
         ("handshake: {prefixes: {main: 'A:'}}", "handshake"),
     ],
 )
@@ -244,6 +243,7 @@ def test_a_link_that_leads_nowhere(link: str, says: str) -> None:
         "rules: []",
         "rules:",
         "isolation: thread\nengine: thread",
+        "engine: cothread",
         "arguments: {inputs: {X: {trigger: false, link: null}}}",
         "arguments: {outputs: {X: {latch: no, reassert: yes, latch_dir: rise}}}",
         "supervision: {heartbeat_link: 'PLC:BEAT'}",

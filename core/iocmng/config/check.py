@@ -47,7 +47,6 @@ def _check_later(config: PluginConfig, report: Report) -> None:
             report.error("not-supported-yet", f"{'.'.join(path)}: {LATER}", *path, hint="remove it", key=True)
 
     later(config.handshake, "handshake")
-    later(config.engine != "thread", "engine")
 
 
 def _check_texts(config: PluginConfig, report: Report) -> None:

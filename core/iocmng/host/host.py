@@ -16,6 +16,7 @@ from typing import Any
 
 from iocmng.base import ScriptJob
 from iocmng.errors import BootFailed, IocmngError
+from iocmng.host.cothreads import Scheduler
 from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents
 from iocmng.host.linking import Linking
@@ -111,6 +112,7 @@ class Host:
             wiring=self._linking.wiring,
             evaluation=self._linking.evaluation,
             latches=self._linking.latches,
+            cothreads=Scheduler(self._clock),
         )
         self.supervisor = Supervisor(self._environment)
         self.supervisor.acted = self._intents.acted

@@ -6,10 +6,11 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from iocmng.base import Author, Context, make
+from iocmng.runtime.cothreads import Anywhere, Cothreads
 from iocmng.runtime.evaluation import Latches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.leaving import Leaving
@@ -19,8 +20,9 @@ from iocmng.runtime.parameters import build
 from iocmng.runtime.ports import AuthorLoop, Clock, Record
 from iocmng.runtime.traces import stack_line
 from iocmng.runtime.wiring import Wiring
-from iocmng.spec import InstanceSpec
+from iocmng.spec import Engine, InstanceSpec, Isolation
 
+T = TypeVar("T")
 LEAVE_GRACE = 1.0
 
 
@@ -41,6 +43,7 @@ class Work:
         wiring: Links to other PVs.
         evaluation: Evaluates links and logic.
         latches: Keeps latched outputs.
+        cothreads: Runs code written for cothread; None where such code has a thread of its own.
     """
 
     spec: InstanceSpec
@@ -56,10 +59,17 @@ class Work:
     wiring: Wiring
     evaluation: RunQueue
     latches: Latches
+    cothreads: Cothreads | None = None
+
+    @property
+    def scheduler(self) -> Cothreads | None:
+        """Where the code runs among others of its kind; None for a thread of its own."""
+        wanted = self.spec.engine is Engine.COTHREAD and self.spec.isolation is Isolation.THREAD
+        return self.cothreads if wanted else None
 
 
 class CodeRun:
-    """One run of an author's code in a thread of its own; `_main` is the thread.
+    """One run of an author's code, in a thread of its own or on cothread's scheduler; `_main` is what runs there.
 
     Attributes:
         remark: What is to be added to the word on its end.
@@ -70,6 +80,9 @@ class CodeRun:
     retired = False
 
     def __init__(self, work: Work) -> None:
+        self._scheduler = work.scheduler
+        if self._scheduler is not None:
+            work = replace(work, clock=self._scheduler.clock)
         self.work = work
         self.spec = work.spec
         self.outputs = work.outputs
@@ -79,7 +92,7 @@ class CodeRun:
         self.parameters: Any = work.values
         self.cls: type | None = None
         self.leaving = Leaving()
-        self.thread: threading.Thread | None = None
+        self.thread: Anywhere | None = None
         self._load = work.load
         self._clock = work.clock
         self._note = work.note
@@ -97,7 +110,23 @@ class CodeRun:
 
     def start(self) -> None:
         """Begin."""
-        self.thread = self._clock.spawn(self._main, f"{self.spec.kind}-{self.spec.name}")
+        spawn = self._scheduler.spawn if self._scheduler is not None else self._clock.spawn
+        self.thread = spawn(self._main, f"{self.spec.kind}-{self.spec.name}")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the run's own code is calling, not a thread or cothread that it has made."""
+        here = self._scheduler.here() if self._scheduler is not None else threading.current_thread()
+        return here is self.thread
+
+    def aside(self, call: Callable[[], T]) -> T:
+        """The result of a call that may block, without holding up whom this run shares its thread with."""
+        return call() if self._scheduler is None else self._scheduler.aside(call)
+
+    def breathe(self) -> None:
+        """Let those go on whom this run shares its thread with."""
+        if self._scheduler is not None:
+            self._scheduler.breathe()
 
     def leave(self) -> None:
         """Ask the code to end."""
@@ -115,7 +144,9 @@ class CodeRun:
 
     def where(self) -> str:
         """The line of code in which the thread stands, "ended" when it has."""
-        return stack_line(self.thread)
+        if self.thread is None or isinstance(self.thread, threading.Thread):
+            return stack_line(self.thread)
+        return self.thread.where()
 
     def sleep(self, seconds: float) -> bool:
         """Wait on behalf of the author; False as soon as it is time to leave."""
@@ -132,6 +163,8 @@ class CodeRun:
 
     def _make(self, context: Context) -> Any:
         """Import the class and make its object, noting what is under way."""
+        if self._scheduler is not None:
+            self._scheduler.check()
         self._note("import")
         self.cls = self._load()
         self._note("start")
@@ -144,5 +177,5 @@ class CodeRun:
         result = method()
         if inspect.iscoroutine(result):
             grace = min(LEAVE_GRACE, self.spec.supervision.stop_timeout / 2)
-            return self.authors.run(result, self.leaving, grace)
+            return self.aside(lambda: self.authors.run(result, self.leaving, grace))
         return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from iocmng.runtime.cothreads import Cothreads
 from iocmng.runtime.evaluation import Latches, RunQueue
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.ports import AuthorLoop, Clock, RecordPort, Undo
@@ -33,6 +34,7 @@ class Environment:
         demand_exit: The host has to exit with the code that asks for a restart, and why.
         note: An instance is at something on this thread from now on: `import`, `start`, `first cycle`, `run`,
             or, with "", at nothing any more; so that the next boot knows who ended the process.
+        cothreads: Runs code written for cothread; None: such code gets a thread of its own.
     """
 
     records: RecordPort
@@ -47,3 +49,4 @@ class Environment:
     evaluation: RunQueue
     latches: Latches
     note: Callable[[str, str], None] = _unnoted
+    cothreads: Cothreads | None = None

@@ -87,6 +87,7 @@ class Instance:
             wiring=self.env.wiring,
             evaluation=self.env.evaluation,
             latches=self.env.latches,
+            cothreads=self.env.cothreads,
         )
 
     def plain_values(self) -> Mapping[str, Any]:

@@ -144,13 +144,13 @@ class JobRun(CodeRun):
 
         script = ScriptRun(self, self._yard, self._logger)
         try:
-            return script.run()
+            return self.aside(script.run)
         finally:
             self.exit_code = script.exit_code
 
     def _await_record(self) -> None:
         """Wait until the run is on disk, so that it is known of should its code end the host."""
-        self._yard.store.flush(ON_DISK)
+        self.aside(lambda: self._yard.store.flush(ON_DISK))
 
     def _main(self) -> None:
         ending = Ending(message="ended without a result")

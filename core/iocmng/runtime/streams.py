@@ -51,6 +51,17 @@ def bind_thread(instance: str, run: Printed | None = None) -> Undo:
     return undo
 
 
+def keep_binding() -> Callable[[], None]:
+    """What this thread is bound to now; the returned call, made on the same thread, binds it to that again."""
+    instance, run = _bound.get(), _run.get()
+
+    def again() -> None:
+        _bound.set(instance)
+        _run.set(run)
+
+    return again
+
+
 class _Router:
     """Stands in for a standard stream: bound threads write lines to a sink, all others to the stream."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from iocmng.names import did_you_mean
@@ -147,7 +147,7 @@ class TaskRunContext(PortAccess):
         try:
             yield
         finally:
-            panel.show("BUSY", self._run.in_cycle and threading.current_thread() is self._run.thread)
+            panel.show("BUSY", self._run.in_cycle and self._run.is_here)
 
     def retire(self) -> None:
         """End the task in order."""
@@ -182,7 +182,8 @@ class TaskRunContext(PortAccess):
         if key not in linked or self._run.unit is None:
             hint = did_you_mean(key, linked) or "none is"
             raise KeyError(f"{self._spec.name}: port {key!r} is not linked; {hint}")
-        self._run.unit.put(key, cast(Value, value), timeout)
+        put = partial(self._run.unit.put, key, cast(Value, value), timeout)
+        self._run.aside(put)
 
     def declare(self, word: str) -> None:
         """Take the task's own word on its health."""

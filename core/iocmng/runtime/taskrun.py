@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import traceback
 from collections import deque
@@ -45,7 +44,7 @@ class TaskRun(CodeRun):
         self.retired = False
         self._owner = owner
         self._proven = False
-        self._wakeup = work.clock.wakeup()
+        self._wakeup = self._clock.wakeup()
         self._context = TaskRunContext(self, work.spec, self._logger)
         self._requests: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
         self._show_count = work.panel.writer("CYCLE_COUNT")
@@ -133,9 +132,10 @@ class TaskRun(CodeRun):
 
     def sleep(self, seconds: float) -> bool:
         """Wait on behalf of the author; holds as long as the task is paused."""
-        if threading.current_thread() is not self.thread:
+        if not self.is_here:
             return super().sleep(seconds)
         end = self._clock.monotonic() + seconds
+        self.breathe()
         self._checkup()
         while not self.leaving:
             rest = end - self._clock.monotonic()
@@ -150,7 +150,7 @@ class TaskRun(CodeRun):
             self._prove()
             if self.unit is not None:
                 self.unit.ask()
-                self.unit.poll_wait()
+                self.aside(self.unit.poll_wait)
         return not self.leaving
 
     def _main(self) -> None:
@@ -241,7 +241,7 @@ class TaskRun(CodeRun):
             self.progress.at = now
             self.progress.expected = True
             if self.unit is not None:
-                self.unit.poll_wait()
+                self.aside(self.unit.poll_wait)
             self._cycle(execute)
             if self.unit is not None:
                 self.unit.ask()
@@ -275,7 +275,7 @@ class TaskRun(CodeRun):
             begin()
             try:
                 if self.unit is not None:
-                    self.unit.poll_wait()
+                    self.aside(self.unit.poll_wait)
                 self._cycle(work)
                 if self.unit is not None:
                     self._evaluate(self.unit)
@@ -316,6 +316,7 @@ class TaskRun(CodeRun):
 
     def _cycle(self, work: Callable[[], Any]) -> None:
         """Run the author's code once and show how it went."""
+        self.breathe()
         panel, counters = self.panel, self.counters
         started = time.perf_counter()
         self.in_cycle = self._looping = True

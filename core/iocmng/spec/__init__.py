@@ -2,6 +2,7 @@
 
 from iocmng.spec.instance import (
     Direction,
+    Engine,
     InstanceSpec,
     Isolation,
     JobSettings,
@@ -29,6 +30,7 @@ from iocmng.spec.wiring import (
 __all__ = [
     "AgeBy",
     "Direction",
+    "Engine",
     "InstanceSpec",
     "Isolation",
     "JobSettings",

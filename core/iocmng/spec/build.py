@@ -15,6 +15,7 @@ from iocmng.spec import parameters as layers
 from iocmng.spec.defaults import invalid_defaults, job_defaults, task_defaults
 from iocmng.spec.instance import (
     Direction,
+    Engine,
     InstanceSpec,
     Kind,
     Mode,
@@ -140,6 +141,7 @@ def describe(
         devices=devices,
         isolation=isolation,
         memory_limit=limit,
+        engine=Engine(config.engine),
     ), findings
 
 

@@ -60,6 +60,13 @@ class Isolation(StrEnum):
     PROCESS = "process"
 
 
+class Engine(StrEnum):
+    """What the code of an instance is written for: a thread of its own, or cothread's scheduler."""
+
+    THREAD = "thread"
+    COTHREAD = "cothread"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
     """How an instance is supervised; times in seconds. `stall_after` None means max(10, 4 * interval)."""
@@ -186,6 +193,7 @@ class InstanceSpec:
     devices: bool = False
     isolation: Isolation = Isolation.THREAD
     memory_limit: float | None = None
+    engine: Engine = Engine.THREAD
 
     @property
     def records(self) -> tuple[RecordSpec, ...]:
