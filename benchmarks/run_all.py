@@ -25,6 +25,7 @@ RUNS = {
     "dead_links": 2,
     "updates": 2,
     "jobs": 3,
+    "isolation": 3,
 }
 
 
