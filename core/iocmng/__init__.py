@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from iocmng.base.parameters import ParameterModel
     from iocmng.base.script import ScriptJob
     from iocmng.base.task import DeclarativeTask, TaskBase
+    from iocmng.bridge import BridgeDaemon, BridgeTask
     from iocmng.host.single import run_ioc
+    from iocmng.lifecycle import TaskStatus
     from iocmng.values import Reading
 
 
@@ -27,9 +29,14 @@ _HOMES = {
     "hookimpl": "iocmng.plugins.hooks",
     "run_ioc": "iocmng.host.single",
     "pv_client": "iocmng.links.pv_client",
+    "BridgeDaemon": "iocmng.bridge",
+    "BridgeTask": "iocmng.bridge",
+    "TaskStatus": "iocmng.lifecycle",
 }
 
 __all__ = [
+    "BridgeDaemon",
+    "BridgeTask",
     "DeclarativeTask",
     "JobBase",
     "JobResult",
@@ -37,6 +44,7 @@ __all__ = [
     "Reading",
     "ScriptJob",
     "TaskBase",
+    "TaskStatus",
     "__version__",
     "run_ioc",
 ]

@@ -35,6 +35,18 @@ class JobState(IntEnum):
     QUEUED = 8
 
 
+class TaskStatus(IntEnum):
+    """How a cycle of a task went, in the order of a TaskStatus record."""
+
+    SUCCESS = 0
+    LOGIC_FAILURE = 1
+    IO_FAILURE = 2
+    EXCEPTION = 3
+    SKIPPED = 4
+    DONE = 0
+    ERROR = 2
+
+
 class HostState(IntEnum):
     """States of the host, in the order of HOST:STATE."""
 

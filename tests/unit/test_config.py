@@ -186,21 +186,6 @@ def test_an_output_has_no_access_group_and_no_keys_of_inputs() -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("handshake: {prefixes: {main: 'A:'}}", "handshake"),
-    ],
-)
-def test_what_this_version_does_not_run_is_refused(text: str, key: str) -> None:
-    loaded = parse_config(text, "c.yaml")
-    finding = find(loaded, "not-supported-yet")
-    assert loaded.config is None
-    assert finding.level is Level.ERROR
-    assert finding.where.key == key
-    assert finding.where.line == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
         ("{inputs: {X: {link_mode: monitor}}}", "inputs.X.link_mode"),
         ("{inputs: {X: {trigger: true}}}", "inputs.X.trigger"),
         ("{inputs: {X: {poll_rate: 2}}}", "inputs.X.poll_rate"),

@@ -46,6 +46,12 @@ class TaskBase(Author[TaskContext]):
     def cleanup(self) -> Any:
         """Let go of what `initialize` took."""
 
+    def _iocmng_open(self) -> None:
+        """Begin what a kind of task does beside the author's code; called after `initialize`."""
+
+    def _iocmng_close(self) -> None:
+        """End it; called before `cleanup`."""
+
     def health(self) -> Any:
         """None when all is well, else a reason, which sets DEGRADED. Asked every 30 s between cycles."""
         return None

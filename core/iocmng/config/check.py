@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from iocmng import names
 from iocmng.config.logic_check import check_logic_keys
 from iocmng.config.models import RESERVED_PARAMETERS, PluginConfig
 from iocmng.config.port_check import check_address, check_port
 from iocmng.config.report import Report
 from iocmng.config.text import text_problem
-
-LATER = "this version does not run it yet"
 
 _WORDS = (
     "abs round sqrt log exp pow floor ceil clamp mean std variance median rms min max any_of all_of "
@@ -29,7 +25,6 @@ def check(config: PluginConfig, report: Report, *, lenient: bool) -> None:
         report: Gets the findings.
         lenient: The rules of a plugin directory.
     """
-    _check_later(config, report)
     _check_texts(config, report)
     if config.supervision.heartbeat_link is not None:
         check_address(config.supervision.heartbeat_link, report, "supervision", "heartbeat_link")
@@ -39,14 +34,6 @@ def check(config: PluginConfig, report: Report, *, lenient: bool) -> None:
             if not report.is_broken("arguments", section, name):
                 check_port(("arguments", section, name), port, report, lenient=lenient)
     check_logic_keys(config, report, lenient=lenient)
-
-
-def _check_later(config: PluginConfig, report: Report) -> None:
-    def later(what: Any, *path: str) -> None:
-        if what:
-            report.error("not-supported-yet", f"{'.'.join(path)}: {LATER}", *path, hint="remove it", key=True)
-
-    later(config.handshake, "handshake")
 
 
 def _check_texts(config: PluginConfig, report: Report) -> None:

@@ -218,11 +218,24 @@ class Script(Strict):
 class Handshake(Strict):
     """A bridge task's records in another IOC."""
 
-    prefixes: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
-    records: Annotated[dict[str, str], OrEmptyMapping] = Field(default_factory=dict)
-    poll_rate: Positive | None = None
-    max_stall_limit: Positive = 10.0
-    max_stuck_cycles: int = Field(default=15, ge=1)
+    prefixes: Annotated[dict[str, str], OrEmptyMapping] = Field(
+        default_factory=dict, description="Text for each `{name}` in the PV names of the interface."
+    )
+    records: Annotated[dict[str, Text], OrEmptyMapping] = Field(
+        default_factory=dict,
+        description="Attribute of the interface (trigger, busy, …, or one of your own) → PV name.",
+    )
+    poll_rate: Positive | None = Field(
+        default=None,
+        description="Seconds between two calls of a `trigger()` of your own; default: `get_poll_rate()`, 1.",
+    )
+    max_stall_limit: Positive = Field(
+        default=10.0,
+        description="Seconds of a cycle without progress after which the heartbeat stops, at least 4 * poll_rate.",
+    )
+    max_stuck_cycles: int = Field(
+        default=15, ge=1, description="Heartbeats failed or withheld in a row before on_stall acts."
+    )
 
 
 class PluginConfig(Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 
 @dataclass(slots=True)
@@ -28,7 +29,12 @@ class Progress:
 
     at: float = 0.0
     expected: bool = False
+    stuck: str = ""
+
+    def idle(self, now: float) -> float:
+        """Seconds without the progress that is expected, whatever the code itself says."""
+        return now - self.at if self.expected else 0.0
 
     def stalled_for(self, now: float) -> float:
-        """Seconds without the progress that is expected."""
-        return now - self.at if self.expected else 0.0
+        """Seconds without the progress that is expected; without end when the code says that it is `stuck`."""
+        return inf if self.stuck else self.idle(now)

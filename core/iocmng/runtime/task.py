@@ -7,7 +7,7 @@ from collections.abc import Callable
 from iocmng.errors import Refused
 from iocmng.lifecycle import State, Trigger, allowed, next_state
 from iocmng.runtime.abandoned import Abandoned
-from iocmng.runtime.anyrun import KILLED_WITHIN, made_run
+from iocmng.runtime.anyrun import KILLED_WITHIN, AnyRun, made_run
 from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.counters import Counters
 from iocmng.runtime.environment import Environment
@@ -332,8 +332,8 @@ class TaskInstance(LinkedInstance):
         elif self.state is State.STALLED and idle <= self.spec.stall_after:
             self._enter(next_state(self.state, Trigger.PROGRESSED), "running", SUPERVISOR)
 
-    def _stalled(self, run: CodeRun, idle: float) -> None:
-        reason = f"no progress for {idle:.0f} s, stands at {run.where()}"
+    def _stalled(self, run: AnyRun, idle: float) -> None:
+        reason = run.progress.stuck or f"no progress for {idle:.0f} s, stands at {run.where()}"
         self.note_error(reason)
         run.rescue()
         self._enter(next_state(self.state, Trigger.STALLED), reason, SUPERVISOR)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from iocmng.names import did_you_mean
-from iocmng.runtime.ports import Record
+from iocmng.runtime.ports import Clock, PvClient, Record
 from iocmng.spec import InstanceSpec
 from iocmng.values import Reading, Severity, Value
 
@@ -148,6 +148,28 @@ class TaskRunContext(PortAccess):
             yield
         finally:
             panel.show("BUSY", self._run.in_cycle and self._run.is_here)
+
+    @property
+    def links(self) -> PvClient:
+        """The host's client of PVs: addresses with a scheme."""
+        return self._run.work.wiring.client
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the host."""
+        return self._run.work.clock
+
+    def idle(self) -> float:
+        """Seconds for which the code got nowhere although it should, 0 while it waits for work."""
+        return self._run.progress.idle(self._run.work.clock.monotonic())
+
+    def request(self, begin: Callable[[], None]) -> bool:
+        """Ask for one run of this triggered task; `begin` is called before it. False when one waits already."""
+        return self._run.request(begin, lambda: None, 1)
+
+    def stuck(self, reason: str) -> None:
+        """Say why the task gets nowhere, which is a stall until it is taken back with ""."""
+        self._run.progress.stuck = reason
 
     def retire(self) -> None:
         """End the task in order."""

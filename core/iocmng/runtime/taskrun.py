@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iocmng.base import TaskBase
+from iocmng.lifecycle import TaskStatus
 from iocmng.runtime.checkup import Checkup
 from iocmng.runtime.coderun import CodeRun, Work
 from iocmng.runtime.counters import Counters, Progress
@@ -160,6 +161,7 @@ class TaskRun(CodeRun):
             self._wire(author)
             self._call(author.initialize)
             self._author = author
+            author._iocmng_open()
             self._note("run")
             self._owner.initialized(self)
             self._run(author)
@@ -197,6 +199,7 @@ class TaskRun(CodeRun):
         author, self._author = self._author, None
         if author is not None:
             try:
+                author._iocmng_close()
                 self._call(author.cleanup)
             except InstanceGone as gone:
                 self._logger.warning("%s", gone)
@@ -328,8 +331,11 @@ class TaskRun(CodeRun):
         if not self._proven:
             self._note("first cycle")
         try:
-            if self._call(work) is False:
+            returned = self._call(work)
+            if returned is False:
                 outcome = TASK_FAIL
+            elif isinstance(returned, TaskStatus) and returned is not TaskStatus.SKIPPED:
+                outcome = int(returned)
         except InstanceGone:
             raise
         except (Exception, SystemExit) as raised:  # noqa: BLE001 - the border where an author's code runs

@@ -1,5 +1,6 @@
 """What an instance is and serves, described once and frozen."""
 
+from iocmng.spec.handshake import HandshakeSpec
 from iocmng.spec.instance import (
     Direction,
     Engine,
@@ -31,6 +32,7 @@ __all__ = [
     "AgeBy",
     "Direction",
     "Engine",
+    "HandshakeSpec",
     "InstanceSpec",
     "Isolation",
     "JobSettings",

@@ -13,6 +13,7 @@ from iocmng.names import Provider
 from iocmng.settings.instances import InstanceSettings
 from iocmng.spec import parameters as layers
 from iocmng.spec.defaults import invalid_defaults, job_defaults, task_defaults
+from iocmng.spec.handshake_plan import handshake_findings, handshake_spec, mode_of
 from iocmng.spec.instance import (
     Direction,
     Engine,
@@ -91,7 +92,8 @@ def describe(
         config, site, script=plan.script, target=plugin.target, locate=locate
     )
     findings += more
-    mode = Mode(parameters.mode)
+    findings += handshake_findings(config, kind, parameters.mode, isolation, locate)
+    mode = mode_of(config, parameters.mode)
     if kind is Kind.JOB:
         defaults = job_defaults(pv_prefix)
         findings += _job_findings(config, plan, locate)
@@ -139,6 +141,7 @@ def describe(
         class_name=class_name,
         beamline=beamline or {},
         devices=devices,
+        handshake=handshake_spec(config, provider),
         isolation=isolation,
         memory_limit=limit,
         engine=Engine(config.engine),

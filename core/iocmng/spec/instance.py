@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from iocmng.spec.handshake import HandshakeSpec
 from iocmng.spec.record import RecordSpec
 from iocmng.spec.script import ScriptSpec
 from iocmng.spec.wiring import LatchDirection, LinkSpec, LogicSpec
@@ -168,6 +169,7 @@ class InstanceSpec:
     `prefix` is the instance's own segment, `pv_prefix` the full one. `defaults` are the default PVs by their
     name (STATUS, MESSAGE, …). `interval` and `timeout` in seconds. `devices` says whether `get_device` may make
     some. `memory_limit` is what the code may take in a process of its own, MiB; None for no limit.
+    `handshake` is what a bridge task answers; None for all others.
     """
 
     name: str
@@ -194,6 +196,7 @@ class InstanceSpec:
     isolation: Isolation = Isolation.THREAD
     memory_limit: float | None = None
     engine: Engine = Engine.THREAD
+    handshake: HandshakeSpec | None = None
 
     @property
     def records(self) -> tuple[RecordSpec, ...]:
@@ -209,4 +212,6 @@ class InstanceSpec:
     def stall_after(self) -> float:
         """Seconds without progress after which the instance is stalled."""
         given = self.supervision.stall_after
+        if given is None and self.handshake is not None:
+            return self.handshake.stuck_after + 5.0
         return max(10.0, 4 * self.interval) if given is None else given

@@ -38,7 +38,7 @@ class Routed:
 
     def __init__(self, local: LocalPvs, remote: PvClient) -> None:
         self._local = local
-        self._remote = remote
+        self.remote = remote
         self._lock = threading.Lock()
         self._routes: dict[str, list[_Route]] = {}
 
@@ -66,7 +66,7 @@ class Routed:
         there = [pv for pv in pvs if pv not in here]
         found = dict(zip(here, self._local.get_many(here), strict=True))
         if there:
-            found |= zip(there, self._remote.get_many(there, timeout=timeout), strict=True)
+            found |= zip(there, self.remote.get_many(there, timeout=timeout), strict=True)
         return [found[pv] for pv in pvs]
 
     def ask(
@@ -108,18 +108,18 @@ class Routed:
     def close(self) -> None:
         """See `PvClient.close`."""
         self._local.close()
-        self._remote.close()
+        self.remote.close()
 
     def _client(self, pv: str) -> PvClient:
-        return self._local if self._local.serves(pv) else self._remote
+        return self._local if self._local.serves(pv) else self.remote
 
     def _writer(self, pv: str) -> tuple[PvClient, str]:
         if self._local.serves(pv):
             return self._local, pv
         if self._local.owns(pv):
             # libca writes fields of its own process past access security; what goes over PVA obeys it.
-            return self._remote, str(LinkAddress(Provider.PVA, pv.rpartition("://")[2]))
-        return self._remote, pv
+            return self.remote, str(LinkAddress(Provider.PVA, pv.rpartition("://")[2]))
+        return self.remote, pv
 
     def _subscribe(self, route: _Route) -> Undo:
         name = record_name(route.pv)
@@ -148,7 +148,7 @@ class Routed:
 
         client = self._client(route.pv)
         subscribe: _Subscribe = client.listen if route.direct else client.monitor
-        if client is self._remote:
+        if client is self.remote:
             # One more call for every event would be felt in the reaction time.
             route.undo = subscribe(route.pv, route.callback)
             return

@@ -21,21 +21,21 @@ class Wiring:
     """
 
     def __init__(self, client: PvClient, clock: Clock) -> None:
-        self._client = client
+        self.client = client
         self._clock = clock
         self._timers = Timers(clock)
 
     def inputs(self, spec: InstanceSpec, changed: Callable[[str], None]) -> InputLinks:
         """Subscribe to what an instance reads; `changed` is told of ports and must only enqueue."""
-        return InputLinks(spec, self._client, self._clock, self._timers, changed, self._is_local)
+        return InputLinks(spec, self.client, self._clock, self._timers, changed, self._is_local)
 
     def outputs(self, spec: InstanceSpec, changed: Callable[[], None]) -> OutputLinks:
         """Write what an instance forwards and commands; `changed` must only enqueue."""
-        return OutputLinks(spec, self._client, self._clock, self._timers, changed, self._is_local)
+        return OutputLinks(spec, self.client, self._clock, self._timers, changed, self._is_local)
 
     def close(self) -> None:
         """Nothing happens later any more; the client is closed by whoever made it."""
         self._timers.close()
 
     def _is_local(self, address: str) -> bool:
-        return isinstance(self._client, Routed) and self._client.is_local(address)
+        return isinstance(self.client, Routed) and self.client.is_local(address)
