@@ -127,6 +127,18 @@ class FarPanel(Panel):
         super().__init__(spec, records)
         self._send: Callable[..., None] = link.send
 
+    def show(self, name: str, value: Value) -> None:
+        """Show a value, of which the host also takes its counters: it is told of PVs that the instance has not."""
+        with self._lock:
+            if self._shown.get(name) == value:
+                return
+            self._shown[name] = value
+        self._send("show", name, value)
+
+    def writer(self, name: str) -> Callable[[Value], None]:
+        """The shortest way to a default PV that one thread writes and that changes each time."""
+        return partial(self._send, "show", name)
+
     def say(self, text: str) -> None:
         """Show MESSAGE."""
         self.message = text

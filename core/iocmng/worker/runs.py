@@ -72,6 +72,8 @@ class WorkerTask(TaskRun):
             self.leave()
         elif word == "zero":
             self.counters.zero()
+            for name in ("CYCLE_ERRORS", "OVERRUNS"):
+                self.panel.forget(name)
         elif word == "change":
             self.changes.put(*given)
         elif word == "run":
