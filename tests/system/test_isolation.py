@@ -269,6 +269,8 @@ def test_what_an_operator_does_reaches_the_process(host: Started) -> None:
     name = "calm"
     host.reaches(name, "RUN")
     pid = pid_of(host, name)
+    assert host.client.show(name).worker == pid
+    assert f"process {pid}, " in host.iocmng("show", name).stdout
     host.client.act(name, Trigger.PAUSE)
     host.reaches(name, "PAUSED")
     assert host.client.pv(f"{name}:NUMBER").severity == "INVALID"

@@ -79,6 +79,9 @@ def _summary(detail: InstanceDetail) -> None:
             if view.distribution
             else view.plugin,
             "code": _code(detail),
+            "runs in": f"process {detail.worker}, {detail.worker_memory:g} MiB of its own"
+            if detail.worker
+            else "",
             "config": detail.config,
             "depends on": ", ".join(detail.depends_on),
             "supervision": value_text({key: value for key, value in detail.supervision.items() if value}),

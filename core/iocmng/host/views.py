@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from iocmng.runtime.coderun import CodeRun
 from iocmng.runtime.instance import Instance
+from iocmng.runtime.isolation.jobrun import IsolatedJob
+from iocmng.runtime.isolation.taskrun import IsolatedTask
 from iocmng.runtime.job import JobInstance
 from iocmng.runtime.ports import Record, RecordPort
 from iocmng.runtime.task import TaskInstance
@@ -48,6 +51,7 @@ def task_detail(
     more: dict[str, Any] = {}
     if isinstance(instance, TaskInstance):
         more = {
+            **_worker(instance.run),
             "metrics": dict(instance.counters.metrics),
             "health": instance.degraded,
             "last_duration": instance.counters.last_duration,
@@ -59,7 +63,11 @@ def task_detail(
             "unknowns": dict(instance.unknowns),
         }
     elif isinstance(instance, JobInstance):
-        more = {"abandoned": instance.abandoned.where(), "job": job_view(instance)}
+        more = {
+            **_worker(instance.current),
+            "abandoned": instance.abandoned.where(),
+            "job": job_view(instance),
+        }
     return InstanceDetail(
         view=instance.view(),
         parameters=parameters,
@@ -84,6 +92,13 @@ def task_detail(
         module=spec.plugin.target,
         **more,
     )
+
+
+def _worker(run: CodeRun | None) -> dict[str, Any]:
+    """The process of a run that has one."""
+    if not isinstance(run, (IsolatedTask, IsolatedJob)):
+        return {}
+    return {"worker": run.process.pid, "worker_memory": round(run.process.private_memory(), 1)}
 
 
 def job_view(job: JobInstance) -> JobView:

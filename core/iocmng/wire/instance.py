@@ -154,6 +154,8 @@ class InstanceDetail:
 
     `latched` are outputs that hold a value until CLEAR; `unknowns` counts, by transform or rule, evaluations in which
     an expression could not be computed (division by zero, an empty buffer, a text where a number is needed).
+    `worker` is the process in which its code runs when that is not the host's, and `worker_memory` what that process
+    has for itself, MiB.
     """
 
     view: InstanceView
@@ -179,3 +181,5 @@ class InstanceDetail:
     latched: Mapping[str, Any] = field(default_factory=dict)
     evaluations: int = 0
     unknowns: Mapping[str, int] = field(default_factory=dict)
+    worker: int | None = None
+    worker_memory: float | None = None
