@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # By the time that each takes, so that none of them is begun when the others are through.
 LONG = (
+    "test_soak.py",
     "test_readme.py",
     "test_hooks.py",
     "test_cli_host.py",
