@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import select
@@ -17,10 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from iocmng.runtime.isolation.channel import ChannelError, Frames, Message, encode
+from iocmng.runtime.isolation.channel import Frames, Message, encode
 from iocmng.runtime.policy import Cause
 from iocmng.runtime.ports import Clock
 from iocmng.runtime.script.childenv import child_environment
+from iocmng.runtime.traces import describe
 from iocmng.spec import PluginRef
 
 LEAVE_TIME = 2.0
@@ -35,6 +37,7 @@ MAX_BACKLOG = 64 << 20
 MAX_LINE = 8192
 LAST_LINES = 60
 _PIECE = 1 << 16
+_log = logging.getLogger("iocmng.worker")
 _STEP = 0.005
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 
@@ -47,11 +50,13 @@ class Death:
         code: The exit code, minus the signal's number when one ended it; None when it cannot be ended.
         where: The line of code in which it stood, when it could still tell.
         last_words: What it wrote last to its output.
+        late: Whether it was killed because it did not end when its code had.
     """
 
     code: int | None
     where: str = ""
     last_words: str = ""
+    late: bool = False
 
     @property
     def cause(self) -> Cause:
@@ -64,6 +69,8 @@ class Death:
         place = f" at {self.where}" if self.where else ""
         if self.code is None:
             return "worker hung up, and cannot be killed"
+        if self.late:
+            return f"worker was killed, it had not ended {LEAVE_TIME:g} s after its code"
         if self.code >= 0:
             return f"worker died: exit code {self.code}{place}"
         try:
@@ -200,8 +207,10 @@ class WorkerProcess:
         try:
             self.post(*self._greet())
             self._hear()
-        except ChannelError as error:
-            self.fault = str(error)
+        except Exception as error:  # noqa: BLE001 - a border: foreign code may have written to the socket
+            _log.exception("%s: what its worker says cannot be followed", self._plugin.name)
+            self.fault = f"worker is not understood: {describe(error)}"
+            self.kill()
         finally:
             death = self._end()
             self._over(death)
@@ -272,6 +281,7 @@ class WorkerProcess:
         end = self._deadline or time.monotonic() + LEAVE_TIME
         while not (dead := self._dead()) and time.monotonic() < end:
             time.sleep(_STEP)
+        late = not dead
         # Reaped only after that: until then the group's number is no other's.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -289,7 +299,7 @@ class WorkerProcess:
             os.close(self._wake)
             self._wake = -1
         self._output.close()
-        return Death(code, self._stood_at(), "\n".join(self._last))
+        return Death(code, self._stood_at(), "\n".join(self._last), late)
 
     def _dead(self) -> bool:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -79,6 +79,7 @@ class IsolatedTask(CodeRun):
         self._stand_ins = stand_ins
         self._killed = self._told = self._over = False
         self._stood = ""
+        self._resumed = 0.0
         self._requests: dict[int, tuple[Callable[[], None], Callable[[], None]]] = {}
         self._numbers = 0
         self._checks: dict[int, Callable[[str], None]] = {}
@@ -155,7 +156,7 @@ class IsolatedTask(CodeRun):
 
     def resume(self) -> None:
         """Let the code run."""
-        self.progress.at = self._clock.monotonic()
+        self.progress.at = self._resumed = self._clock.monotonic()
         self.paused = False
         if self.unit is not None:
             self.unit.go()
@@ -241,7 +242,8 @@ class IsolatedTask(CodeRun):
 
     def _beaten(self, at: float, expected: bool, place: str) -> None:
         self.progress.heard = self._clock.monotonic()
-        self.progress.at = max(at, self.progress.at) if expected else at
+        # What it was at before it was held has no meaning any more.
+        self.progress.at = max(at, self._resumed)
         self.progress.expected = expected and not self.paused and not self.leaving
         self._stood = place
         self._hosting.tell_levels()
