@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from support.isolated import isolated
+from support.isolated import IsolatedHost, isolated
 
 from iocmng.config import parse_config
 from iocmng.errors import BadInput
@@ -122,6 +123,55 @@ def test_one_life(module: Path, caplog: pytest.LogCaptureFixture) -> None:
     warned = [record for record in caplog.records if record.getMessage() == "begins"]
     assert [record.levelno for record in warned] == [logging.WARNING] * 2
     assert "fine print" not in caplog.text
+
+
+IDLE = """
+from iocmng import TaskBase
+
+class Idle(TaskBase):
+    def execute(self):
+        pass
+"""
+
+
+def test_one_that_is_stopped_from_outside_stalls_goes_on_and_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "idle_code.py").write_text(IDLE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    supervision = "{stall_after: 0.4, restart: 'no', stop_timeout: 1}"
+    with isolated("idle_code:Idle", f"parameters: {{interval: 0.05}}\nsupervision: {supervision}") as host:
+
+        def looked(state: State) -> bool:
+            host.task.check_progress(time.monotonic())
+            return host.task.state is state
+
+        host.until(lambda: host.task.view().cycles > 2, "cycles counted")
+        pid = host.run.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        host.until(lambda: looked(State.STALLED), "stalled")
+        assert f"worker {pid}, which is silent for" in host.task.message
+        os.kill(pid, signal.SIGCONT)
+        host.until(lambda: looked(State.RUN), "on again")
+        os.kill(pid, signal.SIGKILL)
+        host.reaches(State.ERROR)
+        assert host.task.last_error.startswith("worker died: SIGKILL, which is what the system does")
+        assert host.task.abandoned.where() == ()
+
+
+def test_what_cannot_be_started_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    host = IsolatedHost("idle_code:Idle", "supervision: {restart: 'no'}")
+    host.act(Trigger.START)
+    host.reaches(State.ERROR)
+    assert host.task.last_error.startswith("cannot start a worker: ")
+
+
+def test_code_that_cannot_be_imported_is_a_failure() -> None:
+    host = IsolatedHost("no_such_module_anywhere:Idle", "supervision: {restart: 'no'}")
+    host.act(Trigger.START)
+    host.reaches(State.ERROR)
+    assert "no_such_module_anywhere" in host.task.last_error
 
 
 def test_a_worker_without_its_host_ends() -> None:
