@@ -70,7 +70,7 @@ print(*said, first.where(), scheduler.here())
     [
         (
             FOREIGN,
-            "engine: cothread does not work: RuntimeError: cothread's scheduler belongs to another thread",
+            "engine: cothread does not work: RuntimeError: cothread's scheduler belongs to MainThread",
         ),
         (WAITS, "True False False True True ended None"),
     ],

@@ -272,9 +272,12 @@ class Scheduler:
         """Import cothread, which makes this thread its scheduler's: whoever imports it first has it."""
         cothread = importlib.import_module("cothread")
         inside = importlib.import_module("cothread.cothread")
-        if inside.scheduler_thread_id != threading.get_ident():
+        owner: int = inside.scheduler_thread_id
+        if owner != threading.get_ident():
+            names = (thread.name for thread in threading.enumerate() if thread.ident == owner)
             raise RuntimeError(
-                "cothread's scheduler belongs to another thread: a plugin without engine: cothread imports it"
+                f"cothread's scheduler belongs to {next(names, 'a thread that has ended')}, "
+                "which imported it without engine: cothread"
             )
         # Now, since it takes the thread that imports it for the scheduler's.
         importlib.import_module("cothread.catools")
