@@ -49,6 +49,7 @@ class Source:
         self._ring = Ring(port.buffer_size) if port.buffer_size else None
         self._proof: float | None = None
         self._stamp = 0.0
+        self._stamped = 0.0
         self._misfit = ""
 
     def take(self, reading: Reading, now: float, clock: Clock) -> tuple[bool, bool]:
@@ -60,7 +61,9 @@ class Source:
             self.reading, self._misfit = received(self.record, reading, before.value)
         self.known = True
         if reading.connected:
-            self._proof, self._stamp = now, reading.timestamp
+            self._proof = now
+            if reading.timestamp != self._stamp:
+                self._stamp, self._stamped = reading.timestamp, now
             self.updates += 1
             self.failures += bool(self._misfit)
             if self._ring is not None and self.reading.ok and self.reading.value is not None:
@@ -90,7 +93,9 @@ class Source:
         if not reading.connected or not self.reading.connected:
             return False
         late = self.stale
-        self._proof, self._stamp = now, max(self._stamp, reading.timestamp)
+        self._proof = now
+        if reading.timestamp > self._stamp:
+            self._stamp, self._stamped = reading.timestamp, now
         self.stale = self.is_stale(now, clock)
         return self.stale is not late
 
@@ -99,7 +104,8 @@ class Source:
         if self._proof is None:
             return math.inf
         if self.link.age_by is AgeBy.SOURCE:
-            return max(0.0, clock.time() - self._stamp)
+            # A stamp of the future, by a wrong clock there or here, grows old from its arrival on.
+            return max(now - self._stamped, clock.time() - self._stamp)
         return now - self._proof
 
     def is_stale(self, now: float, clock: Clock) -> bool:

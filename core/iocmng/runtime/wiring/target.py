@@ -35,7 +35,7 @@ class Target:
         self.address = str(port.link.address)
         self.is_output = port.direction is Direction.OUTPUT
         self.reading: Reading = UNKNOWN
-        self.sending = self.blocked = self.heeded = False
+        self.sending = self.blocked = self.heeded = self._overtaken = False
         self.attempt = 0
         self.problem = ""
         self._delay = FIRST_DELAY
@@ -102,10 +102,13 @@ class Target:
     def sent(self, error: LinkError | LinkValueError | None) -> float | None:
         """The value under way was taken or not; return after how many seconds to try it again, None for not."""
         value, was_command = self._under_way, self._under_way_commands
+        overtaken, self._overtaken = self._overtaken, False
         self.sending, self._under_way = False, None
         if error is None:
             self.updates += 1
             self._accepted, self.problem, self._delay = value, "", FIRST_DELAY
+            if overtaken and self._waiting is None:
+                self._again()
             return None
         self.failures += 1
         self._accepted = None
@@ -126,6 +129,8 @@ class Target:
         flipped = reading.connected is not self.reading.connected
         self.reading = reading
         if flipped and reading.connected:
+            # It may have been started again: what it took before says nothing, nor does what is on its way.
+            self._accepted, self._overtaken = None, self.sending
             self.try_again()
             if not self.pending:
                 self._again()
