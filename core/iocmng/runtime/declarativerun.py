@@ -38,10 +38,13 @@ class DeclarativeRun(CodeRun):
             self._open()
 
     def _open(self) -> None:
+        unit: Unit | None = None
         try:
             unit = Unit(self.work, self, self, self.counters, alone=True)
             unit.open()
         except Exception as error:  # noqa: BLE001 - one instance's fault must not end the supervision of the others
+            if unit is not None:
+                unit.drop()
             self.broke(error)
             self._ended()
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from iocmng.lifecycle import State
@@ -36,6 +36,25 @@ class LinkedInstance(Instance):
         """A client wrote an input."""
         if self.unit is not None:
             self.unit.touch(port)
+
+    def idle_for(self, run: AnyRun, now: float) -> tuple[float, Callable[[], str]]:
+        """Seconds without expected progress of the code or its logic, and what says why."""
+        code, logic = run.progress.stalled_for(now), 0.0
+        if (unit := run.unit) is not None:
+            logic = unit.progress.stalled_for(now)
+        if unit is not None and logic > code:
+            return logic, lambda: f"no progress for {logic:.0f} s, stands at {unit.where()}"
+        return code, lambda: run.progress.stuck or f"no progress for {code:.0f} s, stands at {run.where()}"
+
+    def decide_again(self) -> None:
+        """Write all that the logic decides though nothing has changed: fail-safe values have been shown meanwhile."""
+        if self.unit is not None:
+            self.unit.go()
+
+    def drop_links(self) -> None:
+        """End the links of a run that is given up."""
+        if self.unit is not None:
+            self.unit.drop()
 
     def clear(self) -> None:
         """Release latches whose cause is gone; what an instance does not evaluate it does not release."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from iocmng.logic.decisions import OutputWrite
+from iocmng.logic.resolving import same
 from iocmng.names import did_you_mean
 from iocmng.runtime.evaluation.ring import Ring
 from iocmng.runtime.ports import Clock, Record, RecordPort
-from iocmng.spec import Direction, InstanceSpec, PortSpec, RecordSpec
+from iocmng.spec import Direction, InstanceSpec, Mode, PortSpec, RecordSpec
 from iocmng.spec.convert import convert
 from iocmng.values import PortType, Reading, Severity, Status, Value
 
@@ -67,8 +68,10 @@ class Outputs:
         self._shown: dict[str, Value] = {
             port.name: port.value for port in spec.ports if port.value is not None
         }
+        # A triggered task decides nothing before it is asked to: what it decided last stands.
+        self._undecided = frozenset() if spec.mode is Mode.TRIGGERED else spec.logic.outputs
         self._valid = False
-        self._all_invalid = False
+        self._all_invalid = self._paused = False
         self._reason = ""
         self._writer: object | None = None
         self._forward: Forward = _keep_here
@@ -119,10 +122,24 @@ class Outputs:
                 if port.direction is Direction.OUTPUT and port.value is not None and port.name not in owned
             }
 
-    def forward_to(self, forward: Forward) -> None:
-        """Hand what linked outputs show on to their PVs from now on, until the next `begin`."""
+    def forward_to(self, token: object, forward: Forward) -> None:
+        """Hand what linked outputs show on to their PVs from now on, until the next `begin`.
+
+        Raises:
+            InstanceGone: The run has been given up.
+        """
         with self._lock:
+            self._admit(token, "what it is linked to")
             self._forward = forward
+
+    def fail(self, token: object, reason: str) -> None:
+        """The run `token` has failed: every output is INVALID, unless another run writes them now."""
+        if self.current(token):
+            self.invalidate(reason)
+
+    def current(self, token: object) -> bool:
+        """Whether `token` is the run that writes."""
+        return self._writer is token
 
     def close(self, token: object) -> None:
         """Writes of `token` are refused from now on."""
@@ -147,6 +164,10 @@ class Outputs:
             InstanceGone: The run has been given up.
         """
         port, record = self.port(name)
+        if name in self._spec.logic.outputs:
+            raise ValueError(
+                f"{record.spec.name} is decided by rules and transforms: code cannot write it too"
+            )
         fitting = convert(record.spec, value)
         if port.direction is Direction.INPUT:
             if not record.spec.writable:
@@ -172,21 +193,24 @@ class Outputs:
     def _put(self, port: PortSpec, record: Record, written: _Written) -> None:
         name, value = port.name, written.value
         self._written[name] = written
-        self._shown[name] = value
         ring = self.rings.get(name)
         if ring is not None and written.severity is not Severity.INVALID:
             ring.add(value, written.timestamp)
         if not self._valid:
-            record.publish(value, Severity.INVALID, Status.COMM, self._reason, written.timestamp)
+            if port.fail_safe is None or (self._paused and port.hold_on_pause):
+                self._shown[name] = value
+                record.publish(value, Severity.INVALID, Status.COMM, self._reason, written.timestamp)
             return
+        self._shown[name] = value
         record.publish(value, written.severity, written.status, written.reason, written.timestamp)
         if port.link is not None and written.severity is not Severity.INVALID:
             self._forward(name, value)
 
-    def decide(self, token: object, writes: Iterable[OutputWrite]) -> None:
+    def decide(self, token: object, writes: Iterable[OutputWrite], news: Container[str] = ()) -> None:
         """Publish what the logic decided, in order; values fit their records already.
 
-        An INVALID output with a fail-safe value hands that on to its PV.
+        An INVALID value goes on to the PV of a linked output when it is among the `news`, the names of outputs whose
+        value has just been decided, or fail-safe: what was decided before a pause may not come back on a doubt.
 
         Raises:
             InstanceGone: The run has been given up.
@@ -204,8 +228,8 @@ class Outputs:
                     if value is None:
                         value = empty(record.spec)
                 self._put(port, record, _Written(value, write.severity, write.status, write.reason, now))
-                fail_safe = write.severity is Severity.INVALID and write.value is not None
-                if fail_safe and self._valid and port.link is not None:
+                doubtful = write.severity is Severity.INVALID and self._valid and port.link is not None
+                if doubtful and write.value is not None and (name in news or same(value, port.fail_safe)):
                     self._forward(name, value)
 
     def refresh(self, token: object, names: Iterable[str]) -> None:
@@ -261,11 +285,14 @@ class Outputs:
                 record.publish(shown, Severity.INVALID, Status.COMM, reason, now)
 
     def validate(self) -> None:
-        """The instance entered RUN: show what has been written with its quality; the rest stays INVALID."""
+        """The instance entered RUN: show what has been written with its quality; the rest stays INVALID.
+
+        What its logic decided before is of the past: that shows its outputs when it has decided anew.
+        """
         with self._lock:
             self._valid, self._all_invalid = True, False
             for name, (port, record) in self._ports.items():
-                if port.direction is not Direction.OUTPUT:
+                if port.direction is not Direction.OUTPUT or name in self._undecided:
                     continue
                 written = self._written.get(name)
                 if written is None:
@@ -299,7 +326,7 @@ class Outputs:
             if self._all_invalid and not self._valid:
                 self._reason = reason
                 return
-            self._valid, self._all_invalid = False, not paused
+            self._valid, self._all_invalid, self._paused = False, not paused, paused
             self._reason = reason
             now = self._clock.time()
             for name, (port, record) in self._ports.items():

@@ -28,7 +28,7 @@ class RunReports:
 
     def failed(self, run: CodeRun, cause: Cause, reason: str, trace: str) -> None:
         """The code failed: its outputs are INVALID before anything else happens."""
-        self._task.outputs.invalidate(reason)
+        run.outputs.fail(run, reason)
         self._post(lambda: self._task.on_failed(run, cause, reason, trace))
 
     def ended(self, run: CodeRun) -> None:

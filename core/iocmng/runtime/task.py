@@ -316,6 +316,7 @@ class TaskInstance(LinkedInstance):
             self.logger.warning("its worker is killed, it stands at %s", where)
             self._timers.arm("stop", KILLED_WITHIN, lambda: self._abandon(run))
             return
+        self.drop_links()
         self.abandoned.add(run)
         self.note_error(f"gave up a thread that does not end, it stands at {where}")
         self.logger.error("thread abandoned, it stands at %s", where)
@@ -326,14 +327,14 @@ class TaskInstance(LinkedInstance):
         run = self.run
         if run is None or self.leaving:
             return
-        idle = run.progress.stalled_for(now)
+        idle, why = self.idle_for(run, now)
         if self.state is State.RUN and idle > self.spec.stall_after:
-            self._stalled(run, idle)
+            self._stalled(run, why())
         elif self.state is State.STALLED and idle <= self.spec.stall_after:
             self._enter(next_state(self.state, Trigger.PROGRESSED), "running", SUPERVISOR)
+            self.decide_again()
 
-    def _stalled(self, run: AnyRun, idle: float) -> None:
-        reason = run.progress.stuck or f"no progress for {idle:.0f} s, stands at {run.where()}"
+    def _stalled(self, run: AnyRun, reason: str) -> None:
         self.note_error(reason)
         run.rescue()
         self._enter(next_state(self.state, Trigger.STALLED), reason, SUPERVISOR)
@@ -357,7 +358,7 @@ class TaskInstance(LinkedInstance):
     def progressing(self, now: float) -> bool:
         """Whether HEARTBEAT may beat. Any thread."""
         run, beats = self.run, self.state in _UP
-        return run is not None and beats and run.progress.stalled_for(now) <= self.spec.stall_after
+        return run is not None and beats and self.idle_for(run, now)[0] <= self.spec.stall_after
 
     def trigger(self, put: Put | None, actor: Actor) -> None:
         """Run a triggered task once.

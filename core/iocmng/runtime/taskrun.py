@@ -112,6 +112,11 @@ class TaskRun(CodeRun):
         self._fail(error)
         self.leave()
 
+    def rescue(self) -> None:
+        """Let other instances go on when the evaluation of this one's logic hangs."""
+        if self.unit is not None:
+            self.unit.rescue()
+
     def say(self, text: str) -> None:
         """Show MESSAGE."""
         self.panel.say(text)
@@ -186,6 +191,9 @@ class TaskRun(CodeRun):
     def _fail(self, error: BaseException) -> None:
         if self.leaving and isinstance(error, asyncio.CancelledError):
             return
+        if self.unit is not None:
+            # Nothing may be decided while the code cleans up.
+            self.unit.hold()
         cause, told = Cause.EXCEPTION, error
         if isinstance(error, CycleFailures):
             cause, told = Cause.CYCLE_ERRORS, error.__cause__ or error

@@ -50,14 +50,17 @@ class CarryOut:
         Raises:
             InstanceGone: The run has been given up.
         """
+        news = {write.port for write in step.writes if write.value is not None}
         for write in step.writes:
             before = self._last.get(write.port)
             # A change of quality alone names no value: the one before counts, whatever a pause shows in between.
             kept = write.value if write.value is not None or before is None else before.value
             self._last[write.port] = replace(write, value=kept)
-        writes = tuple(self._last.values()) if everything else step.writes
-        if writes:
-            self._work.outputs.decide(self._token, writes)
+        due = self._last if everything else [write.port for write in step.writes]
+        writes = [self._last[port] for port in due]
+        # Asked for commands alone too: a run that was given up may not command either.
+        if writes or step.commands or step.withdrawn or step.latched is not None:
+            self._work.outputs.decide(self._token, writes, news)
         if self._links is not None:
             for port in step.withdrawn:
                 self._links.withdraw(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from iocmng.runtime.schedule import Schedule
@@ -41,6 +42,8 @@ class Cycles:
         self._schedule: Schedule | None = None
         self._next: float | None = None
         self._wanted = self._polling = self._answered = False
+        self._turn = 0
+        self._look = 0.0
 
     @property
     def polls(self) -> bool:
@@ -55,6 +58,9 @@ class Cycles:
     def restart(self, now: float) -> None:
         """The first cycle is due now."""
         self._schedule = None
+        # An answer that has come meanwhile, or comes yet, is one to a question of the past.
+        self._turn += 1
+        self._polling = self._answered = False
         self._next = now if self._ticking or self._polls_alone else None
 
     def want(self) -> None:
@@ -85,8 +91,17 @@ class Cycles:
         if self._inputs is None:
             return True
         self._polling = True
-        self._inputs.poll(self._on_answered)
+        self._inputs.poll(partial(self._on_answered, self._turn))
         return False
+
+    def watch(self, now: float) -> float | None:
+        """While nothing is evaluated: read polled inputs, so that they show what is; return when to come again."""
+        if self._inputs is None:
+            return None
+        if now >= self._look:
+            self._look = now + self._every
+            self._inputs.poll(self._wake)
+        return self._look
 
     def over(self, now: float) -> int:
         """A cycle has been evaluated; return how many were missed because it took too long."""
@@ -95,6 +110,7 @@ class Cycles:
         self._next, missed = self._schedule.next(now)
         return missed
 
-    def _on_answered(self) -> None:
-        self._answered = True
-        self._wake()
+    def _on_answered(self, turn: int) -> None:
+        if turn == self._turn:
+            self._answered = True
+            self._wake()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iocmng.logic import Samples
+from iocmng.logic.decisions import Snapshot
+from iocmng.logic.engine import Program
 from iocmng.runtime.evaluation.ring import Ring
 from iocmng.runtime.outputs import Outputs
 from iocmng.spec import Direction, InstanceSpec, Mode
@@ -118,8 +120,29 @@ class Intake:
             self._told[name] = value
             self.heard(name, value, old)
 
+    def snapshot(self, program: Program, parameters: Mapping[str, Any], wall: float) -> Snapshot:
+        """All that the expressions of `program` may read; `wall` is seconds since 1970-01-01 UTC."""
+        readings = self.readings
+        written = {
+            name: self._outputs.written(name)
+            for name in program.reads
+            if name not in readings and self._outputs.known(name)
+        }
+        ages = {}
+        if self._links is not None and program.ages:
+            ages = {name: self._links.age(name) for name in program.ages}
+        return Snapshot(
+            {**readings, **written} if written else readings,
+            {name: self.samples(name) for name in program.buffers},
+            ages,
+            parameters,
+            wall,
+        )
+
     def samples(self, name: str) -> Samples:
-        """The ring buffer of an input."""
+        """The ring buffer of a port."""
+        if (ring := self._outputs.rings.get(name)) is not None:
+            return ring.samples()
         if name in self._rings:
             return self._rings[name].samples()
         if self._links is not None and name not in self._set_points:

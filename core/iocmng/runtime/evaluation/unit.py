@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from iocmng.logic import Samples
 from iocmng.logic.decisions import LogicEventKind, Snapshot, Step
 from iocmng.logic.engine import Program
 from iocmng.runtime.counters import Counters, Progress
@@ -63,12 +63,13 @@ class Unit:
         self.progress = Progress()
         self.evaluations = 0
         self._work = work
+        self._token = token
         self._owner = owner
         self._tally = Tally(counters, work.panel)
         self._clock = work.clock
         self._deadline: float | None = None
         self._rate = RateLimit()
-        self._going = self._closing = False
+        self._going = self._closing = self._held = False
         self._asked = self._everything = False
         self._targets = True
         self._clear = ""
@@ -107,7 +108,9 @@ class Unit:
     def buffers(self) -> Mapping[str, list[Value]]:
         """All ring buffers by port, oldest value first."""
         return {
-            port.name: list(self._samples(port.name)) for port in self._work.spec.ports if port.buffer_size
+            port.name: list(self._intake.samples(port.name))
+            for port in self._work.spec.ports
+            if port.buffer_size
         }
 
     @property
@@ -135,7 +138,7 @@ class Unit:
         if heard is not None:
             self._intake.heard = heard
         if self._outputs is not None:
-            self._work.outputs.forward_to(self._outputs.forward)
+            self._work.outputs.forward_to(self._token, self._outputs.forward)
         self._intake.open()
         self._show_connections()
         # Links tell of changes while they are being made.
@@ -148,12 +151,13 @@ class Unit:
         # A first evaluation before polled inputs were asked for would decide nothing.
         self._asked = not self._ticking and self._work.spec.mode is not Mode.TRIGGERED
         self._cycles.restart(self._clock.monotonic())
-        self._going = True
+        self._going, self._held = True, False
         self._submit()
 
     def hold(self) -> None:
         """The instance is paused: readings are still taken in, nothing is decided."""
-        self._going = False
+        self._going, self._held = False, True
+        self._submit()
 
     def ask(self, done: Callable[[], None] | None = None) -> None:
         """Evaluate once, a cycle of the code is over; `done` is called after that, on the evaluating thread."""
@@ -204,7 +208,17 @@ class Unit:
         """End links and evaluation; `then` is called when that is done, on another thread."""
         self._going, self._closing = False, True
         self._then = then
+        self._opened = True
         self._submit()
+
+    def drop(self) -> None:
+        """The run has been given up, and may never end: nothing is read, decided or written for it any more."""
+        self._going = False
+        if self._inputs is not None:
+            self._inputs.close()
+        if self._outputs is not None:
+            # What is fail-safe is on its way, perhaps.
+            self._clock.spawn(partial(self._outputs.close, FLUSH), f"links-{self._work.spec.name}")
 
     def where(self) -> str:
         """Where the evaluation stands."""
@@ -279,7 +293,7 @@ class Unit:
         if self._clear:
             self._do_clear(now)
         if not self._going:
-            return None
+            return self._cycles.watch(now) if self._held else None
         cycle = self._cycles.ripe(now)
         reached = self._deadline is not None and now >= self._deadline
         if cycle or self._asked or reached or (calls and self._reactive):
@@ -327,7 +341,7 @@ class Unit:
                     links.recheck()
             if self._program is not None and self._state is not None:
                 self._program.reset(self._state)
-        if self._program is None or self._state is None:
+        if self._program is None or self._state is None or not self._going:
             return
         # A latch is on disk before anybody can release it, or a crash would bring an older state back.
         self._work.latches.settle(self._work.spec.name)
@@ -341,27 +355,7 @@ class Unit:
 
     def _snapshot(self) -> Snapshot:
         assert self._program is not None
-        readings = self._intake.readings
-        outputs = self._work.outputs
-        written = {
-            name: outputs.written(name)
-            for name in self._program.reads
-            if name not in readings and outputs.known(name)
-        }
-        ages = {}
-        if self._inputs is not None and self._program.ages:
-            ages = {name: self._inputs.age(name) for name in self._program.ages}
-        return Snapshot(
-            {**readings, **written} if written else readings,
-            {name: self._samples(name) for name in self._program.buffers},
-            ages,
-            self._work.values,
-            self._clock.time(),
-        )
-
-    def _samples(self, name: str) -> Samples:
-        ring = self._work.outputs.rings.get(name)
-        return ring.samples() if ring is not None else self._intake.samples(name)
+        return self._intake.snapshot(self._program, self._work.values, self._clock.time())
 
     def _show_connections(self) -> None:
         self._targets = self._intake.flipped = False
@@ -382,10 +376,13 @@ class Unit:
             return
         while self._waiting:
             self._waiting.popleft()()
-        show_unconnected(self._work.panel, self._work.spec)
+        current = self._work.outputs.current(self._token)
+        if current:
+            show_unconnected(self._work.panel, self._work.spec)
         if self._inputs is not None:
             self._inputs.close()
-            self._work.outputs.lose_inputs("not running")
+            if current:
+                self._work.outputs.lose_inputs("not running")
         if self._outputs is None:
             then()
             return

@@ -179,6 +179,11 @@ class IsolatedTask(CodeRun):
         self.process.kill()
         return True
 
+    def rescue(self) -> None:
+        """Let other instances go on when the evaluation of this one's logic hangs."""
+        if self.unit is not None:
+            self.unit.rescue()
+
     def zeroed(self) -> None:
         """The counters have been set to zero."""
         self.process.post("zero")
@@ -323,6 +328,8 @@ class IsolatedTask(CodeRun):
 
     def _fail(self, cause: Cause, reason: str, trace: str) -> None:
         self._told = True
+        if self.unit is not None:
+            self.unit.hold()
         self._owner.failed(self, cause, reason, trace)
 
     def _ended(self, retired: bool) -> None:
