@@ -46,6 +46,7 @@ class Plugin(TaskBase):
 
     def execute(self):
         self.set_pv("COUNT", int(catools.caget("COT:THREAD:COUNT")))
+        self.set_pv("LINKED", self.get_pv("SOURCE"))
         catools.caput("COT:BLOCKING:WISH", int(self.cycle_count))
 
     def cleanup(self):
@@ -54,7 +55,10 @@ class Plugin(TaskBase):
 GETTER_CONFIG = """
 engine: cothread
 parameters: {interval: 0.1}
-arguments: {outputs: {COUNT: {type: int}, SEEN: {type: int}}}
+supervision: {stall_after: 1.0}
+arguments:
+  inputs: {SOURCE: {type: int, link: "COT:THREAD:COUNT"}}
+  outputs: {COUNT: {type: int}, SEEN: {type: int}, LINKED: {type: int}}
 """
 THREADED = """
 from iocmng import TaskBase
@@ -90,21 +94,6 @@ arguments:
   inputs: {BLOCK: {type: bool}, WISH: {type: int}}
   outputs: {BLOCKS: {type: int, value: 0}}
 """
-LINKED_CONFIG = """
-engine: cothread
-parameters: {interval: 0.1}
-supervision: {stall_after: 1.0}
-arguments:
-  inputs: {SOURCE: {type: int, link: "COT:THREAD:COUNT"}}
-  outputs: {COUNT: {type: int}}
-"""
-LINKED = """
-from iocmng import TaskBase
-
-class Plugin(TaskBase):
-    def execute(self):
-        self.set_pv("COUNT", self.get_pv("SOURCE"))
-"""
 JOB = """
 import cothread
 from iocmng import JobBase
@@ -125,7 +114,6 @@ PLUGINS = {
     "getter": (GETTER, GETTER_CONFIG),
     "thread": (THREADED, "parameters: {interval: 0.1}\nsupervision: {stall_after: 1.0}\n" + COUNT),
     "blocking": (BLOCKING, BLOCKING_CONFIG),
-    "linked": (LINKED, LINKED_CONFIG),
     "job": (JOB, "engine: cothread\n"),
 }
 
@@ -151,9 +139,9 @@ def grows(host: Started, *names: str) -> None:
 
 
 def test_all_of_them_share_one_thread_and_go_on_beside_threads_and_coroutines(host: Started) -> None:
-    for name in ("one", "two", "async", "getter", "linked", "thread"):
+    for name in ("one", "two", "async", "getter", "thread"):
         host.reaches(name, "RUN")
-    grows(host, "ONE:COUNT", "TWO:COUNT", "ASYNC:COUNT", "GETTER:COUNT", "LINKED:COUNT", "THREAD:COUNT")
+    grows(host, "ONE:COUNT", "TWO:COUNT", "ASYNC:COUNT", "GETTER:COUNT", "GETTER:LINKED", "THREAD:COUNT")
     until(lambda: number(host, "GETTER:SEEN") > 0, "a monitor of catools calls back")
     until(lambda: number(host, "BLOCKING:WISH") > 0, "catools puts")
     for name, other in (("one", "two"), ("two", "one")):
@@ -194,17 +182,17 @@ def test_jobs_run_there_too_and_can_be_aborted(host: Started) -> None:
 
 
 def test_one_that_blocks_stalls_the_others_of_its_kind_and_is_named(host: Started) -> None:
-    host.reaches("linked", "RUN")
+    host.reaches("getter", "RUN")
     host.client.put_pv(f"{PREFIX}:BLOCKING:BLOCK", True)
     until(lambda: number(host, "BLOCKING:BLOCKS") == 1, "it blocks")
     host.client.put_pv(f"{PREFIX}:BLOCKING:BLOCK", False)
     holder = host.reaches("blocking", "STALLED").message
     assert "blocking.py:" in holder
     assert "waits for" not in holder
-    waits = host.reaches("linked", "STALLED").message
+    waits = host.reaches("getter", "STALLED").message
     assert "waits for cothread's scheduler, which task-blocking holds at" in waits
     assert host.view("thread").state == "RUN"
     grows(host, "THREAD:COUNT")
-    for name in ("blocking", "linked", "one", "two"):
+    for name in ("blocking", "getter", "one", "two"):
         host.reaches(name, "RUN")
-    grows(host, "ONE:COUNT", "LINKED:COUNT")
+    grows(host, "ONE:COUNT", "GETTER:LINKED")
