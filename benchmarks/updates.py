@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from hosts import HostProcess, Ports, epics_environment, workplace
@@ -83,25 +85,37 @@ def config(instance: int, unique: bool = False) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class Count:
+    """What one instance had done at a moment of the monotonic clock."""
+
+    at: float
+    updates: float
+    evaluations: float
+
+
 class Taken:
-    """What a system did in a window of time."""
+    """What a system of so many instances did between two counts of some of them."""
 
-    def __init__(self, updates: float, evaluations: float, cpu: float, seconds: float, size: int) -> None:
-        self.share = 100 * updates / (size * INPUTS * RATE * seconds)
-        self.evaluations = evaluations / size / seconds
-        self.cost = cpu / updates * 1e6 if updates else float("inf")
-        self.cpu = 100 * cpu / seconds
-        self.rate = updates / cpu if cpu else 0.0
+    def __init__(self, before: Sequence[Count], after: Sequence[Count], load: float, size: int) -> None:
+        # Asking one after the other takes time: each has a window of its own.
+        pairs = list(zip(before, after, strict=True))
+        updates = mean((last.updates - first.updates) / (last.at - first.at) for first, last in pairs)
+        self.evaluations = mean(
+            (last.evaluations - first.evaluations) / (last.at - first.at) for first, last in pairs
+        )
+        self.share = 100 * updates / (INPUTS * RATE)
+        self.cost = load / (updates * size) * 1e6 if updates else float("inf")
+        self.rate = updates * size / load if load else 0.0
 
 
-def window(counts: Callable[[], tuple[float, float]], cpu: Callable[[], float], size: int) -> Taken:
-    """Let a system settle, then count for some seconds: (updates, evaluations) of all, CPU seconds."""
+def window(counts: Callable[[], list[Count]], cpu: Callable[[], float], size: int) -> Taken:
+    """Let a system settle, then count for some seconds."""
     time.sleep(SETTLE)
-    updates, evaluations, used, begun = *counts(), cpu(), time.monotonic()
+    before, used, begun = counts(), cpu(), time.monotonic()
     time.sleep(SECONDS)
-    # The time that asking takes counts, too.
-    after, used, taken = counts(), cpu() - used, time.monotonic() - begun
-    return Taken(after[0] - updates, after[1] - evaluations, used, taken, size)
+    load = (cpu() - used) / (time.monotonic() - begun)
+    return Taken(before, counts(), load, size)
 
 
 def probed(size: int) -> range:
@@ -109,7 +123,7 @@ def probed(size: int) -> range:
     return range(0, size, max(1, size // PROBED))
 
 
-def host_of(place: Path, size: int, pva: bool, *reach: Ports) -> HostProcess:
+def host_of(place: Path, size: int, pva: bool, *reach: Ports, enabled: bool = True) -> HostProcess:
     """This product's host with so many instances, each of a plugin of its own."""
     listed = [
         {
@@ -117,6 +131,7 @@ def host_of(place: Path, size: int, pva: bool, *reach: Ports) -> HostProcess:
             "name": f"updates-{instance:04}",
             "prefix": f"U{instance:04}",
             "parameters": {"pva": pva},
+            "enabled": enabled,
         }
         for instance in range(size)
     ]
@@ -125,9 +140,9 @@ def host_of(place: Path, size: int, pva: bool, *reach: Ports) -> HostProcess:
 
 def validated(place: Path, size: int) -> None:
     """Let a host look at all plugins once, before anything else takes processor time."""
-    host = host_of(place, size, False)
+    host = host_of(place, size, False, enabled=False)
     try:
-        host.start(instances=size, limit=FIRST_START_LIMIT)
+        host.start(instances=0, limit=FIRST_START_LIMIT)
     finally:
         host.stop()
 
@@ -136,14 +151,13 @@ def ours(place: Path, size: int, pva: bool, reach: Ports) -> Taken:
     """This product's host."""
     host = host_of(place, size, pva, reach)
 
-    def counts() -> tuple[float, float]:
-        updates = evaluations = 0
+    def counts() -> list[Count]:
+        made = []
         for instance in probed(size):
             seen: dict[str, Any] = host.get(f"/api/v1/plugins/updates-{instance:04}")["detail"]
-            evaluations += seen["evaluations"]
-            updates += sum(port["link"]["updates"] for port in seen["ports"] if port["link"])
-        factor = size / len(probed(size))
-        return updates * factor, evaluations * factor
+            updates = sum(port["link"]["updates"] for port in seen["ports"] if port["link"])
+            made.append(Count(time.monotonic(), updates, seen["evaluations"]))
+        return made
 
     try:
         host.start(instances=size)
@@ -156,10 +170,10 @@ def natively(place: Path, size: int, reach: Ports) -> Taken:
     """An IOC of native records: each update processes its record."""
     ioc = NativeIoc(place, f"native{size}", native(size), reach=(reach,))
 
-    def counts() -> tuple[float, float]:
-        names = [f"NAT:{instance:04}.U" for instance in probed(size)]
-        updates = sum(read(names, ioc.ports)) * size / len(names)
-        return updates, updates
+    def counts() -> list[Count]:
+        found = read([f"NAT:{instance:04}.U" for instance in probed(size)], ioc.ports)
+        now = time.monotonic()
+        return [Count(now, updates, updates) for updates in found]
 
     try:
         return window(counts, lambda: ioc.cpu, size)
@@ -172,9 +186,9 @@ def formerly(place: Path, python: Path, size: int, reach: Ports) -> Taken:
     tasks = {f"OLD{instance:04}": config(instance, unique=True) for instance in range(size)}
     old = Previous(place, python, tasks, (reach,))
 
-    def counts() -> tuple[float, float]:
-        updates = float(old.ask("changes"))
-        return updates, updates
+    def counts() -> list[Count]:
+        updates = float(old.ask("changes")) / size
+        return [Count(time.monotonic(), updates, updates)]
 
     try:
         return window(counts, lambda: old.cpu, size)
