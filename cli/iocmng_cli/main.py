@@ -34,6 +34,7 @@ HOMES = {
     "config": Home(f"{_C}.config", _HOST, group=True),
     "validate": Home(f"{_C}.validate", _FILES, remote=False),
     "rules": Home(f"{_C}.rules", _FILES, remote=False, group=True),
+    "bridge-db": Home(f"{_C}.bridge_db", _FILES, remote=False),
     "schema": Home(f"{_C}.schema", _FILES, remote=False),
     "new": Home(f"{_C}.new", _FILES, remote=False),
     "dev": Home(f"{_C}.dev", _FILES, remote=False),

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from iocmng.base import DeclarativeTask
 from iocmng.bridge import BasePVInterface, BridgeIO, BridgeTask, TaskStatus
 from iocmng.bridge.database import database
 from iocmng.bridge.interface import make_interface
 from iocmng.errors import BadInput
+from iocmng.plugins.classcheck import check_handshake
 from iocmng.testing import TaskUnderTest, run_task
 from iocmng.testing.links import FakeLinks
 
@@ -385,3 +387,21 @@ def test_the_database_has_the_standard_records() -> None:
     assert all(f'"$(P){name}"' in text for name in NAMES)
     assert all(f'"IOC:{name}"' in database("IOC:") for name in NAMES)
     assert "$(P)" not in database("IOC:")
+
+
+def judged(cls: type, prefixes: dict[str, str] | None, records: dict[str, str] | None = None) -> list[str]:
+    return [finding.message for finding in check_handshake(cls, prefixes, records or {})]
+
+
+def test_class_and_config_are_checked_against_each_other() -> None:
+    class Bound(Steps):
+        interface_class = Motor
+
+    assert judged(Steps, {"main": "A:"}) == []
+    assert judged(Steps, {}) == []
+    assert "main (of trigger" in judged(Bound, {"vacuum": "V:"})[0]
+    assert "has no record 'triger'" in judged(Steps, {"main": "A:"}, {"triger": "X"})[0]
+    assert "has no handshake" in judged(Steps, None)[0]
+    assert "is no BridgeTask" in judged(DeclarativeTask, {})[0]
+    assert "has no run_task()" in judged(BridgeTask, {})[0]
+    assert judged(DeclarativeTask, None) == []

@@ -162,13 +162,13 @@ class Responder:
 
     def _cycle(self) -> TaskStatus:
         clock, handshake = self._context.clock, self._handshake
-        started = clock.monotonic()
-        status = TaskStatus.IO_FAILURE
+        status, duration = TaskStatus.IO_FAILURE, 0.0
         if handshake.begin():
+            started = clock.monotonic()
             status = self._run()
+            duration = clock.monotonic() - started
         else:
             self._task.set_message(f"{self._task.interface.busy} does not answer: not run")
-        duration = clock.monotonic() - started
         if self._given_up:
             self._task.logger.warning("run_task has returned after it had been given up: nothing is written")
             return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, cast
 
 from iocmng.base import TaskBase
@@ -104,6 +105,20 @@ class BridgeTask(TaskBase):
                 self.interface, self.io, lambda seconds: clock.wakeup().wait(seconds), self.logger
             )
         return self._iocmng_handshake
+
+    @classmethod
+    def _iocmng_problems(
+        cls, prefixes: Mapping[str, str], records: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
+        """Yield what is wrong with this class and a handshake, each with its remedy."""
+        if cls.run_task is BridgeTask.run_task:
+            yield f"bridge task {cls.__name__} has no run_task()", "write 'def run_task(self) -> TaskStatus:'"
+        if not (prefixes or records):
+            return  # the code makes its interface
+        try:
+            make_interface(cls.interface_class, prefixes, records)
+        except BadInput as problem:
+            yield problem.detail, problem.hint
 
     def _iocmng_open(self) -> None:
         context, spec = self._iocmng_host, self._iocmng_spec

@@ -15,6 +15,7 @@ from iocmng.logic.functions import get_registry
 from iocmng.plugins.candidate import has_error
 from iocmng.plugins.classcheck import (
     check_class,
+    check_handshake,
     check_mode,
     check_ports,
     check_script,
@@ -52,6 +53,10 @@ def judge(question: Question, say: Say) -> Verdict:
     if kind is None or loaded.config is None:
         return Verdict(findings=tuple(findings), kind=kind, class_name=cls.__name__)
     findings += check_script(cls, script=script)
+    handshake = loaded.config.handshake
+    findings += check_handshake(
+        cls, handshake.prefixes if handshake else None, handshake.records if handshake else {}
+    )
     if loaded.config.script is not None:
         findings += check_script_file(loaded.config.script.path, question.plugin.author_config)
     sets = {key: tuple(_check_set(cls, loaded, given)) for key, given in question.parameters.items()}
@@ -78,7 +83,9 @@ def _config(question: Question) -> LoadedConfig:
 def _check_set(cls: type, loaded: LoadedConfig, given: Mapping[str, Any]) -> Iterator[Finding]:
     """What a class says about one set of parameters."""
     rules = bool(loaded.config and (loaded.config.rules or loaded.config.transforms))
-    yield from check_mode(cls, Mode(given.get("mode", Mode.CONTINUOUS)), rules=rules)
+    answers = bool(loaded.config and loaded.config.handshake is not None)
+    mode = Mode.TRIGGERED if answers else Mode(given.get("mode", Mode.CONTINUOUS))
+    yield from check_mode(cls, mode, rules=rules)
     declared: Any = getattr(cls, "Parameters", None)
     model = model_of(cls)
     if model is None:

@@ -28,7 +28,7 @@ from iocmng.plugins.location import Location, config_beside
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import DesiredState
 from iocmng.runtime.logs import LogBook
-from iocmng.spec import InstanceSpec, Isolation, Kind, PluginRef
+from iocmng.spec import InstanceSpec, Isolation, Kind, OnStall, PluginRef
 from iocmng.wire import Actor, Event, EventKind, Level
 
 if TYPE_CHECKING:
@@ -148,6 +148,13 @@ def _describe(
     for finding in findings:
         if finding.level is Level.WARNING:
             print(finding, file=sys.stderr)
+    if (
+        spec.handshake is not None
+        and loaded.config
+        and "on_stall" not in loaded.config.supervision.model_fields_set
+    ):
+        # Who restarts this process restarts nothing but the bridge.
+        spec = replace(spec, supervision=replace(spec.supervision, on_stall=OnStall.EXIT))
     # One class is all that this process serves, and it is imported already.
     return replace(spec, isolation=Isolation.THREAD, memory_limit=None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,30 @@ def check_script(cls: type, *, script: bool) -> Iterator[Finding]:
     else:
         text = f"{name} is a ScriptJob, and the config has no script:"
         yield _error("script", text, cls, hint="add script: {path: scripts/NAME.py} to config.yaml")
+
+
+def check_handshake(
+    cls: type, prefixes: Mapping[str, str] | None, records: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield what is wrong between a task's class and its config's handshake.
+
+    Args:
+        cls: The class.
+        prefixes: Those of the handshake, None when the config has none.
+        records: Its templates of PV names.
+    """
+    if kind_of(cls) is not Kind.TASK:
+        return
+    name, problems = cls.__name__, getattr(cls, "_iocmng_problems", None)
+    if problems is None and prefixes is not None:
+        text = f"the config has handshake:, and {name} is no BridgeTask: nothing would answer the trigger"
+        yield _error("handshake", text, cls, hint=f"write 'class {name}(BridgeTask):', or remove handshake:")
+    elif problems is not None and prefixes is None:
+        text = f"{name} is a bridge task, and the config has no handshake:"
+        yield _error("handshake", text, cls, hint='add handshake: {prefixes: {main: "IOC:"}} to config.yaml')
+    elif problems is not None:
+        for text, hint in problems(prefixes, records):
+            yield _error("handshake", text, cls, hint=hint)
 
 
 _READS = frozenset({"get_pv", "get_input", "get_output"})

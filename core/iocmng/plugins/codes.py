@@ -58,6 +58,10 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "the script of a job is described wrongly, or class and config disagree about it",
             "the message says which key; docs/jobs.md shows them all",
         ),
+        "handshake": Code(
+            "class and config of a bridge task disagree, or prefixes of its PV names are missing",
+            "the message says which; docs/bridge.md shows both",
+        ),
         "gone": Code(
             "a key of iocmng 2 that has no meaning any more",
             "remove it; the moving guide says what replaces it",
