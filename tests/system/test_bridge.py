@@ -138,7 +138,14 @@ class World:
         until(lambda: self.tell("put", pv, value) is None, f"{pv} takes {value}")
 
     def get(self, prefix: str, *names: str) -> Any:
-        return self.tell("get", *(prefix + name for name in names))
+        answers: list[Any] = []
+
+        def answered() -> bool:
+            answers.append(self.tell("get", *(prefix + name for name in names)))
+            return isinstance(answers[-1], list)
+
+        until(answered, f"{names} answer: {answers}")
+        return answers[-1]
 
     def shows(self, prefix: str, **wanted: Any) -> None:
         until(lambda: self.get(prefix, *wanted) == list(wanted.values()), f"{prefix} {wanted}")
@@ -156,7 +163,8 @@ class World:
 
     def begin_work(self, prefix: str) -> None:
         """Let a long cycle be under way."""
-        self.put(f"{prefix}Target", 40.0)
+        self.put(f"{prefix}Limit", 1000.0)
+        self.put(f"{prefix}Target", 900.0)
         self.put(f"{prefix}Trigger", 1)
         self.shows(prefix, Busy=1)
 
@@ -171,12 +179,12 @@ def until(seen: Callable[[], bool], what: str, deadline: float = 30.0) -> None:
 def test_bridges_beside_an_ioc_that_dies(tmp_path: Path) -> None:
     world = World(tmp_path)
     config = tmp_path / "config.yaml"
-    config.write_text(f"handshake: {{prefixes: {{main: '{HOSTED}'}}, max_stuck_cycles: 2}}")
+    config.write_text(f"handshake: {{prefixes: {{main: '{HOSTED}'}}, max_stuck_cycles: 3}}")
     module = ("-m", "iocmng_stage_bridge", "-c", "Stage", "--config", str(config), "--prefix", "BRG")
     with (
         world.ioc() as ioc,
         world.running("-c", DAEMON, "1000", LASTING) as (lasting, lasting_said),
-        world.running("-c", DAEMON, "2", HANGING) as (hanging, hanging_said),
+        world.running("-c", DAEMON, "3", HANGING) as (hanging, hanging_said),
         world.running("-c", HOST, *module, env=world.elsewhere()) as (hosted, hosted_said),
     ):
         world.put(f"{HANGING}Limit", 3.0)

@@ -57,6 +57,7 @@ class BridgeDaemon(BridgeTask):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         foreground = Foreground(type(self).__name__, self._provider)
         self._context = foreground
+        self._iocmng_io = self._iocmng_handshake = None
         return foreground.run(self)
 
 
