@@ -193,6 +193,28 @@ class TestFailSafe:
             assert (task.get("valve"), task.severity("valve")) == (False, INVALID)
             assert task.severity("p") is INVALID
 
+    def test_it_reaches_a_target_that_was_away_at_the_stop(self) -> None:
+        with run_task(None, self.config(), inputs={"p": 3.0}) as task:
+            task.disconnect("valve")
+            task.act("stop")
+            task.step(10.0)
+            assert (task.status, task.sent("valve")) == ("END", (True,))
+            task.reconnect("valve")
+            task.step(1.0)
+            assert task.sent("valve") == (True, False)
+            assert task.bench.links.listeners("ca://TGT:V") == 0
+
+    def test_a_new_run_decides_what_a_late_target_gets(self) -> None:
+        with run_task(None, self.config(), inputs={"p": 3.0}) as task:
+            task.disconnect("valve")
+            task.act("stop")
+            task.step(10.0)
+            task.act("start")
+            task.reconnect("valve")
+            task.step(1.0)
+            assert task.sent("valve") == (True, True)
+            assert task.bench.links.listeners("ca://TGT:V") == 1
+
     def test_it_reaches_the_target_while_undecided(self) -> None:
         with run_task(None, self.config()) as task:
             assert task.sent("valve") == (False,)
@@ -251,6 +273,27 @@ class TestActuators:
             task.reconnect("shutter")
             task.step(60.0)
             assert task.sent("shutter") == (0,)
+
+    def test_a_pause_gives_no_command_that_nobody_stands_for(self) -> None:
+        with run_task(None, self.config(), inputs={"p": 6.0, "shutter": 1}) as task:
+            task.act("pause")
+            task.put("p", 3.0)
+            task.disconnect("shutter")
+            task.reconnect("shutter")
+            task.step(5.0)
+            task.act("resume")
+            task.step(5.0)
+            assert task.sent("shutter") == (0,)
+
+    def test_a_pause_is_followed_by_the_command_that_stands(self) -> None:
+        with run_task(None, self.config(), inputs={"p": 6.0, "shutter": 1}) as task:
+            task.act("pause")
+            task.disconnect("shutter")
+            task.reconnect("shutter")
+            assert task.sent("shutter") == (0,)
+            task.act("resume")
+            task.step(1.0)
+            assert task.sent("shutter") == (0, 0)
 
     def test_repeat(self) -> None:
         with run_task(None, self.config(repeat=2.0), inputs={"p": 6.0, "shutter": 1}) as task:

@@ -66,6 +66,8 @@ class CarryOut:
                 self._links.withdraw(port)
             for command in step.commands:
                 self._links.command(command.port, command.value)
+            if everything:
+                self._links.resume()
         if step.latched is not None:
             self.latched = step.latched
             self._work.latches.keep(self._work.spec.name, step.latched)

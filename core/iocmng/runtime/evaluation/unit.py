@@ -157,6 +157,8 @@ class Unit:
     def hold(self) -> None:
         """The instance is paused: readings are still taken in, nothing is decided."""
         self._going, self._held = False, True
+        if self._outputs is not None:
+            self._outputs.pause()
         self._submit()
 
     def ask(self, done: Callable[[], None] | None = None) -> None:

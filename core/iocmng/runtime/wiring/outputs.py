@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from iocmng.errors import LinkError, LinkValueError
@@ -30,6 +30,9 @@ class OutputLinks:
         changed: Called when `connected` or `complaint` changed; it must only enqueue. Its first calls may come
             before the constructor returns.
         is_local: Whether an address is a PV of this host.
+
+    Attributes:
+        lingers: It has ended, but for fail-safe values of targets that are away.
     """
 
     def __init__(
@@ -50,13 +53,18 @@ class OutputLinks:
         self._targets = {port.name: Target(port) for port in spec.ports if port.link is not None}
         self._lock = threading.Lock()
         self._closed = False
-        self._flushing = False
+        self._flushing = self.lingers = False
         self._idle = clock.wakeup()
         actuators = {name for rule in spec.logic.rules for name in rule.actuators}
-        self._undo: list[Undo] = []
+        self._undo: dict[str, Undo] = {}
         for target in self._targets.values():
             if target.is_output or target.name in actuators:
                 self._listen(target)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or only waits to hand over what is fail-safe."""
+        return self._closed or self.lingers
 
     @property
     def connected(self) -> Mapping[str, bool]:
@@ -137,22 +145,57 @@ class OutputLinks:
         with self._lock:
             return target.view(local=local)
 
+    def pause(self) -> None:
+        """Nobody decides for a while: a command is not given again to a target that comes back."""
+        with self._lock:
+            for target in self._targets.values():
+                target.paused = True
+
+    def resume(self) -> None:
+        """Rules have been evaluated again: targets that came back meanwhile get the commands that stand."""
+        for target in self._targets.values():
+            with self._lock:
+                wanted = target.resume()
+            if wanted:
+                self._pump(target)
+
     def close(self, flush: float = 0.0) -> None:
-        """End; values for targets that answer have up to `flush` seconds to get there, for which this waits."""
+        """End; values for targets that answer have up to `flush` seconds to get there, for which this waits.
+
+        A target that is away then gets its fail-safe value when it comes back, unless `drop` is called before.
+        """
         end = self._clock.monotonic() + flush
         with self._lock:
             self._flushing = True
         while self._on_their_way() and (left := end - self._clock.monotonic()) > 0:
             self._idle.wait(left)
         with self._lock:
+            for target in self._targets.values():
+                target.withdraw()
+            late = {name for name, one in self._targets.items() if one.fails_safe and one.pending}
+            over = [name for name in self._undo if name not in late]
+        self._end(over)
+        with self._lock:
+            self.lingers = bool(late) and not self._closed
+            self._closed = self._closed or not late
+
+    def drop(self) -> None:
+        """End at once; what has not got to its target does not get there."""
+        with self._lock:
             self._closed = True
-            undo, self._undo = self._undo, []
-        for end_one in undo:
-            end_one()
+            over = list(self._undo)
+        self._end(over)
+
+    def _end(self, names: Iterable[str]) -> None:
+        for name in names:
+            with self._lock:
+                undo = self._undo.pop(name, None)
+            if undo is not None:
+                undo()
 
     def _listen(self, target: Target) -> None:
         target.heeded = True
-        self._undo.append(self._client.listen(target.address, partial(self._heard, target)))
+        self._undo[target.name] = self._client.listen(target.address, partial(self._heard, target))
 
     def _on_their_way(self) -> bool:
         with self._lock:
@@ -189,6 +232,8 @@ class OutputLinks:
         self._pump(target)
         if flushing:
             self._idle.set()
+        if self.lingers and error is None:
+            self._end([target.name])
         if told and not self._closed:
             self._changed()
 

@@ -25,6 +25,7 @@ class Target:
         blocked: Its last value is not tried again before something changes.
         attempt: Counts attempts, so that an old timer does nothing.
         heeded: Somebody listens to the target.
+        paused: Nobody decides at present, so its command is not given again.
     """
 
     def __init__(self, port: PortSpec) -> None:
@@ -34,8 +35,9 @@ class Target:
         self.link = port.link
         self.address = str(port.link.address)
         self.is_output = port.direction is Direction.OUTPUT
+        self.fails_safe = port.fail_safe is not None
         self.reading: Reading = UNKNOWN
-        self.sending = self.blocked = self.heeded = self._overtaken = False
+        self.sending = self.blocked = self.heeded = self.paused = self._overtaken = False
         self.attempt = 0
         self.problem = ""
         self._delay = FIRST_DELAY
@@ -70,6 +72,13 @@ class Target:
         if self._waiting_commands:
             self._waiting, self._waiting_commands = None, False
             self.problem = ""
+
+    def resume(self) -> bool:
+        """Its rules have been evaluated again; return whether the target still has to get the standing command."""
+        self.paused = False
+        return (
+            self._command is not None and self._accepted is None and self._want(self._command, command=True)
+        )
 
     def forget(self) -> None:
         """Somebody else wrote the target: what it took is not what it holds."""
@@ -145,7 +154,8 @@ class Target:
         """The target has come back, perhaps with other values: give it what stands."""
         self._accepted = None
         if self._command is not None:
-            self._waiting, self._waiting_commands = self._command, True
+            if not self.paused:
+                self._waiting, self._waiting_commands = self._command, True
         elif self.link.reassert and self._forwarded is not None:
             self._waiting = self._forwarded
 
