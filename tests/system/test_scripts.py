@@ -189,8 +189,10 @@ def test_what_clients_see_of_a_run_agrees(host: RunningHost, client: Client) -> 
         for provider in ("ca", "pva"):
             watch.until(partial(ended_with, watch, f"{prefix}:STATUS", provider), f"the end over {provider}")
             seen = values(watch, f"{prefix}:PROGRESS", provider)
-            assert seen == sorted(seen)
-            assert seen[-1] == 80.0
+            # The first one may still be what the run before has left.
+            own = seen[seen.index(0.0) :]
+            assert own == sorted(own)
+            assert own[-1] == 80.0
 
 
 def values(watch: Watch, name: str, provider: str) -> list[float]:
