@@ -107,6 +107,9 @@ def test_a_killed_host_leaves_no_script_behind(tmp_path: Path) -> None:
         assert "up" in jobs.texts(before.id)
         run = jobs.start()
         jobs.until(lambda: "up" in jobs.texts(run))
+        jobs.until(lambda: children.read_text().split()[2:] not in ([], [str(pids[2])]))
+        # What leaves the group of a run that is aborted is nobody's.
+        os.kill(int(children.read_text().split()[2]), signal.SIGKILL)
         jobs.jobs["tune"].abort(TESTER)
         assert jobs.over(run).state is JobState.ABORTED
     store.close()
