@@ -103,8 +103,7 @@ def config_page() -> str:
 
     intro = (
         "The config that a plugin package carries. Unknown keys are refused, with the nearest known one. "
-        "`iocmng schema` prints the same as JSON Schema, which editors complete from. Keys that this version "
-        "knows and does not serve yet are refused with the finding `not-supported-yet`."
+        "`iocmng schema` prints the same as JSON Schema, which editors complete from."
     )
     return models("config.yaml", intro, schema())
 
