@@ -20,6 +20,7 @@ from iocmng.values import Reading
 
 _UNUSED = 60.0
 _SEARCH_AGAIN = 10.0
+_SEARCHED_AT_ONCE = 1000
 _CONNECTED = 6
 _FOUND_WITHIN = 1.0
 
@@ -44,6 +45,7 @@ class _Channel:
     used: float = 0.0
     made: float = field(default_factory=time.monotonic)
     was_connected: bool = False
+    calls: set[_Call] = field(default_factory=set)
 
 
 @dataclass(eq=False, slots=True)
@@ -66,7 +68,7 @@ class CaClient(ThreadedClient):
     def __init__(self) -> None:
         super().__init__()
         self._channels: dict[str, _Channel] = {}
-        self._calls: set[_Call] = set()
+        self._searched = 0
         self._on_connection = OnConnection(self._connection_changed)
         self._on_event = OnEvent(self._event)
         self._on_get = OnEvent(self._got)
@@ -103,21 +105,27 @@ class CaClient(ThreadedClient):
         machine, or another network) would stay undiscovered for minutes.
         """
         self._worker.after(_SEARCH_AGAIN, self._sweep)
+        missing = []
         for channel in list(self._channels.values()):
             used = channel.fanout or channel.unsent or channel.write or channel.waiting
             if not used and channel.used + _UNUSED < time.monotonic():
                 del self._channels[channel.pv]
                 self._clear(channel)
             elif not channel.connected:
-                self._clear(channel)
-                self._search(channel)
+                missing.append(channel)
+        # Thousands at once would hold up what the others read and write: they take turns.
+        first = self._searched % max(1, len(missing))
+        for channel in (missing[first:] + missing[:first])[:_SEARCHED_AT_ONCE]:
+            self._clear(channel)
+            self._search(channel)
+        self._searched = first + _SEARCHED_AT_ONCE
         self._library.flush()
 
     def _clear(self, channel: _Channel) -> None:
         self._library.clear_channel(channel.chid)
         channel.subscription = channel.subscribed_as = None
         # libca calls nothing back for a channel that is gone.
-        self._calls = {call for call in self._calls if call.channel is not channel}
+        channel.calls.clear()
 
     def _connection_changed(self, event: Any) -> None:
         channel: _Channel = self._library.user(event.chid)
@@ -150,13 +158,13 @@ class CaClient(ThreadedClient):
         """Ask for the state names; the server answers in order, so they are here before the first value is."""
         call = self._keep(channel, None)
         if self._library.get(ca_library.STATES, 1, channel.chid, self._on_labels, call) != NORMAL:
-            self._calls.discard(call)
+            call.channel.calls.discard(call)
 
     def _got_labels(self, event: Any) -> None:
         call: _Call = event.usr
         if event.status == NORMAL:
             call.channel.labels = ca_library.state_names(event)
-        self._calls.discard(call)
+        call.channel.calls.discard(call)
 
     def _subscribe(self, pv: str, fanout: Fanout) -> None:
         channel = self._channel(pv)
@@ -227,7 +235,7 @@ class CaClient(ThreadedClient):
             TIME + channel.native, 0 if channel.room > 1 else 1, channel.chid, self._on_get, call
         )
         if status != NORMAL:
-            self._calls.discard(call)
+            call.channel.calls.discard(call)
             question.settle(self._error(channel, status))
 
     def _got(self, event: Any) -> None:
@@ -238,7 +246,7 @@ class CaClient(ThreadedClient):
             question.settle(_reading(call.channel, event))
         else:
             question.settle(self._error(call.channel, event.status))
-        self._calls.discard(call)
+        call.channel.calls.discard(call)
 
     def _forget(self, question: Question) -> None:
         channel = self._channels.get(question.pv)
@@ -272,7 +280,7 @@ class CaClient(ThreadedClient):
                 # The server answers in order: when this read comes back, the put is done or complained about.
                 status = self._library.get(ca_library.STRING, 1, channel.chid, self._on_put, call)
         if status != NORMAL:
-            self._calls.discard(call)
+            call.channel.calls.discard(call)
             self._written(channel.pv, write, self._error(channel, status))
 
     def _put(self, event: Any) -> None:
@@ -280,7 +288,7 @@ class CaClient(ThreadedClient):
         write: Write = call.subject
         answered = event.status == NORMAL or (not write.wait and event.status == ca_library.NO_READ_ACCESS)
         self._written(call.channel.pv, write, None if answered else self._error(call.channel, event.status))
-        self._calls.discard(call)
+        call.channel.calls.discard(call)
 
     def _failed(self, failure: Any) -> None:
         if failure.operation != ca_library.PUT or not failure.chid:
@@ -309,7 +317,7 @@ class CaClient(ThreadedClient):
 
     def _keep(self, channel: _Channel, subject: Question | Write | None) -> _Call:
         call = _Call(channel, subject)
-        self._calls.add(call)
+        channel.calls.add(call)
         return call
 
     def _check(self, channel: _Channel, status: int) -> None:
