@@ -247,8 +247,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="how long faults go on (600)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of chance")
+    parser.add_argument("--kills", type=int, default=0, help="kill the host so often instead (0)")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory() as home:
-        done = soak(Path(home), given.seconds, given.seed)
+        if given.kills:
+            from soak.crash import crash
+
+            done = crash(Path(home), given.kills, given.seed)
+        else:
+            done = soak(Path(home), given.seconds, given.seed)
     print(", ".join(f"{what}: {count}" for what, count in sorted(done.items())))

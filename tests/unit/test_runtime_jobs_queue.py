@@ -263,7 +263,9 @@ def test_three_hundred_runs_leave_neither_files_nor_objects(tmp_path: Path) -> N
         before = present()
         run(280)
         assert store.flush(30)
-        assert sum((present() - before).values()) < 140
+        # One object a run would be 280 of its kind; a few of many kinds are those of other tests' threads.
+        grown = present() - before
+        assert max(grown.values(), default=0) < 140, grown
         kept = jobs.store.runs("tune")
         assert [view.data for view in kept] == ["279", "278", "277", "276", "275"]
         names = {path.name.partition(".")[0] for path in (tmp_path / "runs" / "tune").iterdir()}
