@@ -147,6 +147,23 @@ class Outputs:
             if self._writer is token:
                 self._writer = None
 
+    def fitting(self, name: str, value: object) -> Value:
+        """What code may write to a port, as its record takes it.
+
+        Raises:
+            KeyError: No such port.
+            TypeError: A wrong type.
+            ValueError: A value that does not fit, or a port that code may not write.
+        """
+        port, record = self.port(name)
+        spec = record.spec
+        if name in self._spec.logic.outputs:
+            raise ValueError(f"{spec.name} is decided by rules and transforms: code cannot write it too")
+        converted = convert(spec, value)
+        if port.direction is Direction.INPUT and not spec.writable:
+            raise ValueError(f"{spec.name} is read-only")
+        return converted
+
     def write(
         self,
         token: object,
@@ -164,14 +181,8 @@ class Outputs:
             InstanceGone: The run has been given up.
         """
         port, record = self.port(name)
-        if name in self._spec.logic.outputs:
-            raise ValueError(
-                f"{record.spec.name} is decided by rules and transforms: code cannot write it too"
-            )
-        fitting = convert(record.spec, value)
+        fitting = self.fitting(name, value)
         if port.direction is Direction.INPUT:
-            if not record.spec.writable:
-                raise ValueError(f"{record.spec.name} is read-only")
             record.assign(fitting)
             return
         level, status, reason = severity or Severity.NO_ALARM, Status.NO_ALARM, ""
@@ -222,11 +233,7 @@ class Outputs:
             for write in writes:
                 name = write.port
                 port, record = self._ports[name]
-                value = write.value
-                if value is None:
-                    value = self._shown.get(name)
-                    if value is None:
-                        value = empty(record.spec)
+                value = self._shown_value(name, record) if write.value is None else write.value
                 self._put(port, record, _Written(value, write.severity, write.status, write.reason, now))
                 doubtful = write.severity is Severity.INVALID and self._valid and port.link is not None
                 if doubtful and write.value is not None and (name in news or same(value, port.fail_safe)):
@@ -267,9 +274,7 @@ class Outputs:
         record = self._ports[name][1]
         value = reading.value
         if value is None:
-            value = self._shown.get(name)
-            if value is None:
-                value = empty(record.spec)
+            value = self._shown_value(name, record)
         self._shown[name] = value
         severity = reading.severity if reading.ok else Severity.INVALID
         status = reading.status if reading.status or not severity else Status.LINK
@@ -280,9 +285,7 @@ class Outputs:
         now = self._clock.time()
         for name, (port, record) in self._ports.items():
             if port.direction is Direction.INPUT and port.link is not None:
-                value = self._shown.get(name)
-                shown = empty(record.spec) if value is None else value
-                record.publish(shown, Severity.INVALID, Status.COMM, reason, now)
+                record.publish(self._shown_value(name, record), Severity.INVALID, Status.COMM, reason, now)
 
     def validate(self) -> None:
         """The instance entered RUN: show what has been written with its quality; the rest stays INVALID.
@@ -306,10 +309,11 @@ class Outputs:
                     self._forward(name, written.value)
 
     def _show_unwritten(self, name: str, record: Record) -> None:
+        record.publish(self._shown_value(name, record), Severity.INVALID, Status.UDF, NOT_WRITTEN)
+
+    def _shown_value(self, name: str, record: Record) -> Value:
         value = self._shown.get(name)
-        record.publish(
-            empty(record.spec) if value is None else value, Severity.INVALID, Status.UDF, NOT_WRITTEN
-        )
+        return empty(record.spec) if value is None else value
 
     def hold(self, reason: str) -> None:
         """What is written from now on is INVALID until `validate`; what is shown stays as it is."""
@@ -332,14 +336,12 @@ class Outputs:
             for name, (port, record) in self._ports.items():
                 if port.direction is not Direction.OUTPUT:
                     continue
-                value = self._shown.get(name)
+                value = self._shown_value(name, record)
                 if port.fail_safe is not None and not (paused and port.hold_on_pause):
                     value = port.fail_safe
                     self._written.pop(name, None)
                     if port.link is not None:
                         self._forward(name, value)
-                if value is None:
-                    value = empty(record.spec)
                 self._shown[name] = value
                 record.publish(value, Severity.INVALID, Status.COMM, reason, now)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from iocmng.errors import LinkError, LinkRefused, LinkTimeout, LinkValueError
 from iocmng.runtime.ports import DEFAULT_TIMEOUT, Clock, Undo
-from iocmng.testing.patience import Patience
+from iocmng.runtime.wiring.timers import Timers
 from iocmng.values import Reading, Severity, Status, Value
 
 
@@ -60,7 +60,7 @@ class FakeLinks:
         self.asked: list[str] = []
         self.sent: list[tuple[str, Value]] = []
         self._clock = clock
-        self._patience = Patience(timers) if timers else None
+        self._timers = Timers(timers) if timers else None
         self._pvs: dict[str, _Pv] = {}
         self._closed = False
 
@@ -223,8 +223,8 @@ class FakeLinks:
         self._closed = True
         for known in self._pvs.values():
             known.callbacks.clear()
-        if self._patience:
-            self._patience.close()
+        if self._timers:
+            self._timers.close()
 
     def _write(self, pv: str, known: _Pv, value: Value) -> None:
         if known.refuses:
@@ -236,7 +236,7 @@ class FakeLinks:
     def _wait(
         self, known: _Pv, go_on: Callable[[], None], give_up: Callable[[], None], timeout: float
     ) -> None:
-        if self._patience is None:
+        if self._timers is None:
             give_up()
             return
 
@@ -246,7 +246,7 @@ class FakeLinks:
                 give_up()
 
         known.waiting.append(go_on)
-        self._patience.after(timeout, late)
+        self._timers.after(timeout, late)
 
     def _pv(self, pv: str) -> _Pv:
         if pv not in self._pvs:

@@ -10,8 +10,7 @@ from iocmng.runtime.isolation.channel import to_reading
 from iocmng.runtime.outputs import Outputs
 from iocmng.runtime.panel import Panel
 from iocmng.runtime.ports import Clock, Endpoints, Put, Record, Trace, Undo
-from iocmng.spec import Direction, InstanceSpec, RecordSpec
-from iocmng.spec.convert import convert
+from iocmng.spec import InstanceSpec, RecordSpec
 from iocmng.values import Reading, Severity, Status, Value
 from iocmng.worker.link import HostLink
 
@@ -104,13 +103,9 @@ class FarOutputs(Outputs):
         Raises:
             KeyError: No such port.
             TypeError: A wrong type.
-            ValueError: A value that does not fit.
+            ValueError: A value that does not fit, or a port that code may not write.
         """
-        port, record = self.port(name)
-        spec = record.spec
-        fitting = convert(spec, value)
-        if port.direction is Direction.INPUT and not spec.writable:
-            raise ValueError(f"{spec.name} is read-only")
+        fitting = self.fitting(name, value)
         level = None if severity is None else int(Severity(severity))
         at = self._time() if timestamp is None else timestamp
         self._send("write", name, fitting, level, at)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from iocmng.logic import Samples
 from iocmng.logic.decisions import Snapshot
 from iocmng.logic.engine import Program
+from iocmng.logic.resolving import same
 from iocmng.runtime.evaluation.ring import Ring
 from iocmng.runtime.outputs import Outputs
 from iocmng.spec import Direction, InstanceSpec, Mode
@@ -116,7 +117,7 @@ class Intake:
 
     def _tell(self, name: str, value: Value) -> None:
         old = self._told.get(name)
-        if old is None or not _same(old, value):
+        if old is None or not same(old, value):
             self._told[name] = value
             self.heard(name, value, old)
 
@@ -153,10 +154,3 @@ class Intake:
     def connected(self) -> Mapping[str, bool]:
         """Whether each linked input's source answers, in declaration order."""
         return self._links.connected if self._links is not None else {}
-
-
-def _same(one: Value, other: Value) -> bool:
-    if hasattr(one, "shape") or hasattr(other, "shape"):
-        # Arrays compare element by element; numpy is not imported for those who have none.
-        return type(one) is type(other) and one.shape == other.shape and bool((one == other).all())  # type: ignore[union-attr]
-    return bool(one == other)
