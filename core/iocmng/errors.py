@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar
 
@@ -99,6 +100,36 @@ class RecordError(IocmngError):
     """EPICS refused a record, a field or a value."""
 
     code = "record"
+
+
+class SparesShort(RecordError):
+    """The spare records do not suffice for what is to arrive; nothing has changed.
+
+    Args:
+        lacking: Needed and free records of each kind that does not suffice.
+    """
+
+    code = "spares-short"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
+
+    def __init__(self, detail: str, *, lacking: Mapping[str, tuple[int, int]], hint: str = "") -> None:
+        super().__init__(detail, hint=hint)
+        self.lacking = dict(lacking)
+
+
+class InstallFailed(IocmngError):
+    """A step of an installation went wrong; environment, state and running instances are as before."""
+
+    code = "install-failed"
+
+
+class InstallRefused(InstallFailed):
+    """What is asked for cannot be installed here: a conflict, the base, a rule of the site, a path, a name."""
+
+    code = "install-refused"
+    exit_code = ExitCode.REFUSED
+    http_status = 409
 
 
 class LinkError(IocmngError):

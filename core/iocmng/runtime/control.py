@@ -12,11 +12,14 @@ from iocmng.spec import InstanceSpec
 from iocmng.wire import (
     Actor,
     DevicesView,
+    GenerationView,
     HostView,
+    InstallRequest,
     InstanceDetail,
     InstanceView,
     LogLine,
     MetricsView,
+    OperationView,
     PvReading,
     PvView,
     ReloadView,
@@ -199,3 +202,57 @@ class HostControl(Protocol):
         Raises:
             BadInput: They cannot be used; nothing changes.
         """
+
+    @property
+    def installs(self) -> InstallControl:
+        """Plugins that come and go."""
+
+
+class InstallControl(Protocol):
+    """Installing, upgrading and removing plugins while the host runs; one operation at a time."""
+
+    def begin(self, request: InstallRequest, actor: Actor, *, plan_only: bool = False) -> OperationView:
+        """Begin an operation; it goes on by itself.
+
+        Raises:
+            Refused: Installing is switched off, or another operation is under way (it is named).
+            BadInput: The request makes no sense.
+        """
+
+    def operation(self, operation: str) -> OperationView:
+        """One operation of this process, by its id."""
+
+    def operations(self) -> Sequence[OperationView]:
+        """All operations of this process that are remembered, newest first."""
+
+    async def operation_over(self, operation: str, timeout: float) -> OperationView:
+        """Wait until an operation is over, at most `timeout` seconds."""
+
+    def abort(self, operation: str, actor: Actor) -> OperationView:
+        """Ask an operation to end; before its switch nothing has changed then, after it that is taken back."""
+
+    def generations(self) -> Sequence[GenerationView]:
+        """What is kept, newest first; broken ones with their problem."""
+
+    def add_instance(
+        self, plugin: str, name: str, parameters: Mapping[str, Any], prefix: str | None, actor: Actor
+    ) -> OperationView:
+        """Make another instance of a plugin that is here; it is kept over restarts.
+
+        Raises:
+            NotFound: There is no such plugin.
+            Refused: There is an instance of that name.
+            BadInput: Name or prefix cannot be one.
+        """
+
+    def remove(self, instance: str, actor: Actor) -> OperationView:
+        """Remove an instance, and its distribution when nothing else uses it and it came through the host.
+
+        What pip installed in the base, and what the site file configures, is disabled instead; the message says so.
+        """
+
+    def fetch(self, instance: str, actor: Actor) -> OperationView | None:
+        """Fetch the git or directory source of an instance again and change over when it differs; None without one."""
+
+    def restart_host(self, actor: Actor) -> None:
+        """Replace the process by a new one of itself, as soon as the state is saved and instances have stopped."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,7 +89,49 @@ class Record(Protocol):
 
 
 class RecordPort(Protocol):
-    """The records of this process: all are loaded, then served, and stay until the process ends."""
+    """The records of this process: loaded before it serves, or taken from spare ones while it does."""
+
+    def reserve(self, counts: Mapping[str, int], *, array_length: int) -> None:
+        """Make hidden spare records; before `start`.
+
+        Args:
+            counts: So many of each kind, see `iocmng.spec.spares.kind_of`.
+            array_length: Elements of a spare array.
+        """
+
+    def spares(self) -> Mapping[str, int]:
+        """Spare records of each kind that no name is bound to. Any thread."""
+
+    def lacking(self, specs: Iterable[RecordSpec]) -> Mapping[str, tuple[int, int]]:
+        """Needed and free spares of each kind that would not suffice for `arrive(specs)`; empty when it fits.
+
+        A name that had a fitting record in this process before needs none.
+        """
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        """Whether a name that is served, or was, would get another record: its clients have to connect anew."""
+
+    def arrive(self, specs: Iterable[RecordSpec], *, source: str) -> None:
+        """Serve further records while clients are served; all or none.
+
+        Each shows its spec's value, if any, INVALID until published; a writable one is valid with the value that it
+        has in the spec. A name that was bound to a record of the same shape in this process gets that record again,
+        dressed as the new spec says, also while it is being served. Handlers of `on_put` and `watch` are kept by name.
+
+        Raises:
+            SparesShort: Spares do not suffice; nothing has changed.
+            RecordError: A name is taken by another source, or a field is refused; nothing has changed.
+        """
+
+    def depart(self, names: Iterable[str]) -> None:
+        """Take records away: they become INVALID (COMM), running puts are completed, names are hidden.
+
+        Clients that are connected stay connected and see INVALID; new ones find nothing. `record` raises KeyError
+        from then on; a handle that somebody still holds raises RecordError when it is written.
+        """
+
+    def announce(self) -> None:
+        """Have clients that have been waiting for names search again: a burst of beacons. Never blocks."""
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
         """Make the records of one instance (`source` names it).

@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     HOST = "host"
     LOG = "log"
     LOGIC = "logic"
+    INSTALL = "install"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ class InstanceView:
     `enabled` whether it starts at boot, `prefix` is the full PV prefix.
     `uptime` is seconds in the present run of the task (0 when it does not run). Of a job, `progress` is that of its
     latest run (0 to 100 %), `waiting` how many runs wait.
+    `generation` is that which its distribution came with, None for what pip installed in the base; `origin` where that
+    distribution came from: `base`, `index`, or the address of a wheel, folder or git source.
     """
 
     name: str
@@ -43,6 +45,8 @@ class InstanceView:
     waiting: int = 0
     pvs: int = 0
     class_name: str = ""
+    generation: int | None = None
+    origin: str = ""
     findings: tuple[Finding, ...] = ()
 
 

@@ -1,0 +1,1 @@
+"""Installing plugins beside a running host: resolve, build, stage generations, choose between them."""
