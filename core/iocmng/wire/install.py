@@ -150,7 +150,7 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepView:
-    """A step: `state` is `waiting`, `running`, `done`, `failed` or `skipped`; times in seconds since 1970, 0 for never."""
+    """A step: `state` is `waiting`, `running`, `done`, `failed` or `skipped`; times in seconds since 1970, 0: never."""
 
     step: Step
     state: str = "waiting"
