@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from iocmng.errors import IocmngError
-from iocmng.host.restored import with_values
 from iocmng.plugins.candidate import Candidate
 from iocmng.runtime.autosave import Autosave
 from iocmng.runtime.ports import RecordPort
+from iocmng.runtime.rollout import with_values
 from iocmng.spec import RecordSpec
 from iocmng.spec.build import reduced
 from iocmng.wire import Finding, Level

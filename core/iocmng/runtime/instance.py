@@ -168,6 +168,10 @@ class Instance:
         """One line of the list."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """It has stopped and leaves the host: nothing outside holds it any more."""
+        self.changed = lambda instance: None
+
     def shutdown_done(self) -> bool:
         """Whether nothing of it runs any more."""
         raise NotImplementedError

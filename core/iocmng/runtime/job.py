@@ -90,7 +90,8 @@ class JobInstance(Instance):
         self._timers: list[Undo] = []
         self._shown = JobPanel(self.panel, environment.clock)
         self.store.keep(spec.name, spec.job.keep_runs)
-        self.logger.addHandler(_RunLogs(self))
+        self._run_logs = _RunLogs(self)
+        self.logger.addHandler(self._run_logs)
         self._shown.idle()
         self.outputs.invalidate("no successful run yet")
         if (latest := yard.lost.get(spec.name)) is not None:
@@ -339,6 +340,11 @@ class JobInstance(Instance):
     def _tell(self, view: RunView, actor: Actor) -> None:
         data = {"run": view.id, "state": view.state.name, "progress": view.progress, "message": view.message}
         self.env.events.publish(EventKind.RUN, instance=self.name, text=view.message, data=data, actor=actor)
+
+    def close(self) -> None:
+        """Leave the host."""
+        super().close()
+        self.logger.removeHandler(self._run_logs)
 
     def tick(self) -> None:
         """Once a second, on the watchdog's thread: how long the run takes."""

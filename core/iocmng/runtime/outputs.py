@@ -16,7 +16,7 @@ from iocmng.logic.decisions import OutputWrite
 from iocmng.logic.resolving import same
 from iocmng.names import did_you_mean
 from iocmng.runtime.evaluation.ring import Ring
-from iocmng.runtime.ports import Clock, Record, RecordPort
+from iocmng.runtime.ports import Clock, Record, Records
 from iocmng.spec import Direction, InstanceSpec, Mode, PortSpec, RecordSpec
 from iocmng.spec.convert import convert
 from iocmng.values import PortType, Reading, Severity, Status, Value
@@ -57,7 +57,7 @@ _ZERO: dict[PortType, Value] = {
 class Outputs:
     """All ports of one instance over their records. Any thread; `token` says which run of the instance writes."""
 
-    def __init__(self, spec: InstanceSpec, records: RecordPort, clock: Clock) -> None:
+    def __init__(self, spec: InstanceSpec, records: Records, clock: Clock) -> None:
         self._spec = spec
         self._clock = clock
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ import datetime
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from iocmng.runtime.ports import Record, RecordPort
+from iocmng.runtime.ports import Record, Records
 from iocmng.spec import Direction, InstanceSpec
 from iocmng.spec.convert import convert
 from iocmng.values import Severity, Status, Value
@@ -29,7 +29,7 @@ def clock_text(timestamp: float) -> str:
 class Panel:
     """Writes the default PVs; a value that is shown already is not written again. Any thread."""
 
-    def __init__(self, spec: InstanceSpec, records: RecordPort) -> None:
+    def __init__(self, spec: InstanceSpec, records: Records) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, Record] = {
             name: records.record(record.name) for name, record in spec.defaults.items()

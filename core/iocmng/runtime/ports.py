@@ -88,7 +88,18 @@ class Record(Protocol):
         """What the record shows now. Any thread."""
 
 
-class RecordPort(Protocol):
+class Records(Protocol):
+    """Finds records of this host."""
+
+    def record(self, name: str) -> Record:
+        """The record of a full PV name.
+
+        Raises:
+            KeyError: There is none.
+        """
+
+
+class RecordPort(Records, Protocol):
     """The records of this process: loaded before it serves, or taken from spare ones while it does."""
 
     def reserve(self, counts: Mapping[str, int], *, array_length: int) -> None:
@@ -145,13 +156,6 @@ class RecordPort(Protocol):
 
         Raises:
             RecordError: They do not.
-        """
-
-    def record(self, name: str) -> Record:
-        """The record of a full PV name.
-
-        Raises:
-            KeyError: There is none.
         """
 
     def on_put(self, name: str, handler: Callable[[Put], None]) -> Undo:

@@ -11,7 +11,7 @@ from iocmng.names import did_you_mean
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.job import JobInstance
-from iocmng.runtime.ports import Put
+from iocmng.runtime.ports import Put, Undo
 from iocmng.runtime.startgate import StartGate
 from iocmng.runtime.task import TaskInstance
 from iocmng.spec import RecordSpec
@@ -31,6 +31,7 @@ class Supervisor:
         self._puts: dict[str, tuple[Instance, str]] = {}
         self._waiting: dict[str, TaskInstance] = {}
         self._ignored: dict[str, int] = {}
+        self._hearing: dict[str, Undo] = {}
         self._gate = StartGate(environment.after)
         self.acted: Callable[[Instance, Trigger], None] = lambda instance, verb: None
 
@@ -43,8 +44,8 @@ class Supervisor:
     def listen(self, records: Iterable[RecordSpec]) -> None:
         """Hear clients of loaded records; before they are served, so that no put is lost."""
         for record in records:
-            if record.writable:
-                self.env.records.on_put(record.name, self.on_put)
+            if record.writable and record.name not in self._hearing:
+                self._hearing[record.name] = self.env.records.on_put(record.name, self.on_put)
 
     def add(self, instance: Instance) -> None:
         """Take an instance in."""
@@ -57,6 +58,19 @@ class Supervisor:
         for record in instance.spec.records:
             if record.writable:
                 self._puts[record.name] = (instance, record.port)
+
+    def remove(self, instance: Instance) -> None:
+        """Let go of an instance that has stopped; its records are the caller's to take away."""
+        del self._instances[instance.name]
+        self._ordered = ()
+        self._waiting.pop(instance.name, None)
+        self._gate.leave(instance)
+        for record in instance.spec.records:
+            self._puts.pop(record.name, None)
+            self._ignored.pop(record.name, None)
+            if undo := self._hearing.pop(record.name, None):
+                undo()
+        instance.close()
 
     def ordered(self) -> Sequence[Instance]:
         """Instances by start order and name. Any thread."""
@@ -154,6 +168,10 @@ class Supervisor:
 
     def on_put(self, put: Put) -> None:
         """A client wrote a writable record; called in order on the supervising thread."""
+        if put.name not in self._puts:
+            # It was on its way when its instance went.
+            put.complete()
+            return
         instance, port = self._puts[put.name]
         self.env.events.publish(
             EventKind.PUT,
