@@ -193,7 +193,7 @@ async def _main(
     host.make_records()
     host.serve_records()
     loop = asyncio.get_running_loop()
-    serve_signals(host.end)
+    serve_signals(host.ending.stop)
     host.url = admin.url
     host.begin()
     assert host.service is not None
@@ -204,13 +204,13 @@ async def _main(
     gc.enable()
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
     with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix) as told:
-        await host.over()
-        told.reason = host.exit_reason or told.reason
+        await host.ending.asked()
+        told.reason = host.ending.reason or told.reason
     settle.cancel()
     await asyncio.gather(host.stop(), admin.stop())
     await asyncio.to_thread(pv_client.close)
     boots.succeeded()
-    if host.exit_reason:
-        _log.error("asks to be started again: %s", host.exit_reason)
+    if host.ending.reason:
+        _log.error("asks to be started again: %s", host.ending.reason)
         return ExitCode.RESTART
     return ExitCode.DONE

@@ -17,6 +17,7 @@ from typing import Any
 from iocmng.base import ScriptJob
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.cothreads import Scheduler
+from iocmng.host.ending import Ending
 from iocmng.host.heartbeats import Heartbeats
 from iocmng.host.intents import Intents
 from iocmng.host.linking import Linking
@@ -77,7 +78,7 @@ class Host:
         self.plan = plan
         self.url = ""
         self.boot_id = uuid.uuid4().hex[:12]
-        self.exit_reason = ""
+        self.ending = Ending()
         self.state = HostState.STARTING
         self.ca_port = self.pva_port = 0
         self._started = time.time()
@@ -85,7 +86,6 @@ class Host:
         self._clock = RealClock()
         self._desired = desired
         self._pump = Pump(self._loop, self._clock)
-        self._over = asyncio.Event()
         self._intents = Intents(desired, self._loop)
         self._problems = list(plan.problems)
         self._records: RecordPort = SoftIoc(
@@ -107,7 +107,7 @@ class Host:
             post=self._pump.agenda.post,
             after=self._pump.agenda.after,
             random=random.random,
-            demand_exit=self.demand_exit,
+            demand_exit=self.ending.demand,
             note=plan.note,
             wiring=self._linking.wiring,
             evaluation=self._linking.evaluation,
@@ -319,22 +319,11 @@ class Host:
         """The bus."""
         return self._environment.events
 
-    def demand_exit(self, reason: str) -> None:
-        """An instance's policy wants the process to be started anew."""
-        self.exit_reason = self.exit_reason or reason
-        self._over.set()
-
-    def end(self) -> None:
-        """Somebody asked the host to stop; on the loop's thread."""
-        self._over.set()
-
-    async def over(self) -> None:
-        """Wait until the host is to stop."""
-        await self._over.wait()
-
     async def stop(self) -> None:
         """Stop all instances, dependents first, each within its own `stop_timeout`, and save inputs."""
-        self._enter(HostState.STOPPING, self.exit_reason or "stopping")
+        self._enter(
+            HostState.STOPPING, self.ending.reason or ("restarting" if self.ending.again else "stopping")
+        )
         await self.site.stopping()
         for wave in self.supervisor.stop_waves():
             for instance in wave:

@@ -190,7 +190,7 @@ async def _serve(spec: InstanceSpec, cls: type, state: Path, logs: LogBook) -> i
     host.make_records()
     host.serve_records()
     loop = asyncio.get_running_loop()
-    serve_signals(host.end)
+    serve_signals(host.ending.stop)
     failed: list[str] = []
 
     def watch(event: Event) -> None:
@@ -202,16 +202,16 @@ async def _serve(spec: InstanceSpec, cls: type, state: Path, logs: LogBook) -> i
         ):
             failed.append(event.text)
             if spec.kind is Kind.TASK:
-                loop.call_soon_threadsafe(host.end)
+                loop.call_soon_threadsafe(host.ending.stop)
 
     host.events.subscribe(watch)
     host.begin()
     print(f"{spec.name} serves {len(spec.records)} PVs at {spec.pv_prefix}:…  (Ctrl-C stops)", flush=True)
     if spec.kind is Kind.JOB:
         host.supervisor.job(spec.name).start_run({}, Actor(via="host"))
-    await host.over()
+    await host.ending.asked()
     await host.stop()
-    return ExitCode.FAILED if failed or host.exit_reason else ExitCode.DONE
+    return ExitCode.FAILED if failed or host.ending.reason else ExitCode.DONE
 
 
 def find_class(module: str, class_name: str | None, config: Path | None = None) -> type:

@@ -59,9 +59,10 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """Of a process: state letter, process group, session, start in kernel ticks."""
+    """Of a process: state letter, parent, process group, session, start in kernel ticks."""
 
     state: str
+    parent: int
     group: int
     session: int
     started: int
@@ -72,7 +73,7 @@ def stat_of(pid: int) -> Stat | None:
     try:
         # The name in parentheses may hold anything, also parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return Stat(fields[0], int(fields[2]), int(fields[3]), int(fields[19]))
+        return Stat(fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
     except (OSError, IndexError, ValueError):
         return None
 
