@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from iocmng.host.plan import Load
 from iocmng.host.probe import Probe
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.catalog import Catalog, build_catalog
 from iocmng.plugins.discovery import Discovered
+from iocmng.plugins.environment import canonical
 from iocmng.plugins.hooks import Hooks
+from iocmng.plugins.installing.model import Generation
 from iocmng.plugins.journal import Journal
 from iocmng.plugins.load import FileState, changed_files, file_state, load_class, prepare, reload
 from iocmng.plugins.sitefunctions import register_functions
@@ -22,47 +22,101 @@ from iocmng.settings import Settings
 from iocmng.spec import PluginRef
 
 
-@dataclass(frozen=True)
 class FoundPlugins:
-    """What boot found: instances, a way to import their classes, and registered hooks."""
+    """The plugins of a host: its instances, a way to import their classes, registered hooks.
 
-    settings: Settings
-    catalog: Catalog
-    hooks: Hooks
-    journal: Journal
-    safe: bool
-    _renewed: dict[str, str] = field(default_factory=dict)
+    Args:
+        settings: The settings in force.
+        catalog: What the boot found.
+        hooks: Registered hooks.
+        journal: Knows who ended the host the last time.
+        safe: No plugin is looked for.
+        generation: What is installed through the host, None when nothing is.
 
-    def __post_init__(self) -> None:
-        """Look at the config files at once: later they may be others than those that were read."""
-        _ = self._configs
+    Attributes:
+        hooks: As given.
+        generation: That whose folder is on the import path.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        hooks: Hooks,
+        journal: Journal,
+        *,
+        safe: bool,
+        generation: Generation | None = None,
+    ) -> None:
+        self.hooks = hooks
+        self.generation = generation
+        self._settings = settings
+        self._findings = catalog.findings
+        self._journal = journal
+        self._safe = safe
+        self._candidates: dict[str, Candidate] = {}
+        self._renewed: dict[str, str] = {}
+        self._configs: dict[str, FileState] = {}
+        self.take_in(catalog.candidates)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Instances, valid and not; none in safe mode."""
-        return self.catalog.candidates
+        return tuple(self._candidates.values())
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What concerns no single instance."""
         # Those of hooks may change: the host asks for them itself.
-        found = (one for one in self.catalog.findings if not one.code.startswith("hook-"))
-        return tuple(str(finding) for finding in found)
+        return tuple(str(finding) for finding in self._findings if not finding.code.startswith("hook-"))
 
-    @property
-    def load(self) -> Load:
-        """Imports a class, anew when the files of its editable project have changed and were found valid."""
+    def take_in(self, candidates: Iterable[Candidate]) -> None:
+        """These instances are in the host from now on; their folders are importable."""
+        importable = set()
+        for one in candidates:
+            self._candidates[one.spec.name] = one
+            found = one.discovered
+            if found is None:
+                continue
+            if one.valid:
+                importable.add((tuple(found.roots), found.plugin.target))
+            if found.project:
+                # Looked at at once: later they may be others than those that were read.
+                self._configs[found.plugin.config] = file_state(found.plugin.config)
+        for roots, target in sorted(importable):
+            prepare(roots, target)
 
-        def load(plugin: PluginRef, instance: str) -> type:
-            if project := self._renewed.pop(instance, ""):
-                return reload(plugin, project).cls
-            return load_class(plugin)
+    def let_go(self, instances: Iterable[str]) -> None:
+        """These instances are gone."""
+        for name in instances:
+            self._candidates.pop(name, None)
+            self._renewed.pop(name, None)
 
-        return load
+    def candidate(self, instance: str) -> Candidate:
+        """What the instance of that name was made from.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._candidates[instance]
+
+    def provenance(self, plugin: PluginRef) -> tuple[int | None, str]:
+        """Generation and origin of a plugin's distribution, as `InstanceView` has them."""
+        here = self.generation
+        locked = here.lock.locked(canonical(plugin.distribution)) if here else None
+        if here is None or locked is None or not _inside(plugin, here):
+            return None, "base" if plugin.distribution else ""
+        return here.number, str(locked.origin)
+
+    def load(self, plugin: PluginRef, instance: str) -> type:
+        """Import a class, anew when the files of its editable project have changed and were found valid."""
+        if project := self._renewed.pop(instance, ""):
+            return reload(plugin, project).cls
+        return load_class(plugin)
 
     def changed(self, instance: str) -> bool:
         """Whether files of an editable installation differ from those that are loaded."""
-        discovered = self._discovered.get(instance)
+        discovered = self._discovered(instance)
         if discovered is None or not discovered.project:
             return False
         config = discovered.plugin.config
@@ -70,43 +124,34 @@ class FoundPlugins:
 
     def look_at(self, instance: str) -> Candidate | None:
         """Validate one instance again, whatever it did to the host; None when it is gone. Blocks."""
-        self.journal.forgive(instance)
-        catalog = _catalog(self.settings, self.hooks, self.journal, focus=instance)
+        self._journal.forgive(instance)
+        catalog = self._catalog(focus=instance)
         candidate = catalog.find(instance)
         if candidate is None or candidate.discovered is None or not candidate.valid:
             return candidate
-        found = candidate.discovered
-        self._discovered[instance] = found
-        self._configs[found.plugin.config] = file_state(found.plugin.config)
-        prepare(found.roots, found.plugin.target)
-        if found.project:
-            self._renewed[instance] = found.project
+        self.take_in([candidate])
+        if candidate.discovered.project:
+            self._renewed[instance] = candidate.discovered.project
         return candidate
 
-    @cached_property
-    def _discovered(self) -> dict[str, Discovered]:
-        return {one.spec.name: one.discovered for one in self.candidates if one.discovered is not None}
-
-    @cached_property
-    def _configs(self) -> dict[str, FileState]:
-        """What the config files of editable installations looked like when they were read."""
-        files = (one.plugin.config for one in self._discovered.values() if one.project)
-        return {file: file_state(file) for file in files}
+    def _discovered(self, instance: str) -> Discovered | None:
+        one = self._candidates.get(instance)
+        return one.discovered if one is not None else None
 
     def note(self, instance: str, what: str) -> None:
         """Keep the journal; see `Environment.note`."""
         if what:
-            found = self._discovered.get(instance)
-            self.journal.begin(what, instance, fingerprint=(found.fingerprint or "") if found else "")
+            found = self._discovered(instance)
+            self._journal.begin(what, instance, fingerprint=(found.fingerprint or "") if found else "")
         else:
-            self.journal.over(instance)
+            self._journal.over(instance)
 
     def look_again(self) -> Mapping[str, Any]:
         """Look for plugins again and say what differs from this boot; a start of the host takes it over."""
-        if self.safe:
+        if self._safe:
             return {"added": [], "removed": [], "changed": [], "restart_required": False}
-        now = {one.spec.name: one for one in _catalog(self.settings, self.hooks, self.journal).candidates}
-        before = {one.spec.name: one for one in self.candidates}
+        now = {one.spec.name: one for one in self._catalog().candidates}
+        before = self._candidates
         added = sorted(now.keys() - before.keys())
         removed = sorted(before.keys() - now.keys())
         changed = sorted(
@@ -117,6 +162,14 @@ class FoundPlugins:
         )
         different = bool(added or removed or changed)
         return {"added": added, "removed": removed, "changed": changed, "restart_required": different}
+
+    def _catalog(self, focus: str | None = None) -> Catalog:
+        return _catalog(self._settings, self.hooks, self._journal, focus)
+
+
+def _inside(plugin: PluginRef, generation: Generation) -> bool:
+    """Whether a plugin's config, which each has, lies in a generation: the base wins where both have a distribution."""
+    return not plugin.config or Path(plugin.config).is_relative_to(generation.folder)
 
 
 def _catalog(settings: Settings, hooks: Hooks, journal: Journal, focus: str | None = None) -> Catalog:
@@ -131,22 +184,18 @@ def _catalog(settings: Settings, hooks: Hooks, journal: Journal, focus: str | No
         )
 
 
-def find_plugins(settings: Settings, journal: Journal, *, safe: bool) -> FoundPlugins:
+def find_plugins(
+    settings: Settings, journal: Journal, *, safe: bool, generation: Generation | None = None
+) -> FoundPlugins:
     """Find and validate all plugins; in safe mode none is looked for."""
     hooks = Hooks()
     if safe:
-        return FoundPlugins(settings, Catalog(()), hooks, journal, True)
+        return FoundPlugins(settings, Catalog(()), hooks, journal, safe=True, generation=generation)
     register_sources(hooks)
     with Probe() as probe:
         hooks.load(judge=probe.judge_hooks)
     register_functions(hooks)
     catalog = _catalog(settings, hooks, journal)
-    importable = {
-        (tuple(candidate.discovered.roots), candidate.spec.plugin.target)
-        for candidate in catalog.candidates
-        if candidate.valid and candidate.discovered is not None
-    }
-    for roots, target in sorted(importable):
-        prepare(roots, target)
+    found = FoundPlugins(settings, catalog, hooks, journal, safe=False, generation=generation)
     journal.watch()
-    return FoundPlugins(settings, catalog, hooks, journal, False)
+    return found

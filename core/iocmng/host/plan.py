@@ -22,6 +22,10 @@ def _unnoted(instance: str, what: str) -> None:
     """A host without plugins of its own choice keeps no journal."""
 
 
+def _from_base(plugin: PluginRef) -> tuple[int | None, str]:
+    return None, "base" if plugin.distribution else ""
+
+
 async def _not_reloadable() -> ReloadView:
     raise Refused("this host has no site file", hint="start it with: iocmng run")
 
@@ -52,6 +56,7 @@ class HostPlan:
         note: Keeps the journal; see `Environment.note`.
         look_at: Validates one instance again, after which `load` gives its present code; None when it is gone.
         changed: Whether files of an instance's plugin differ from what is loaded.
+        provenance: Generation and origin of a plugin's distribution, as `InstanceView` has them.
         boot_times: Seconds each phase before took, for the log.
     """
 
@@ -79,6 +84,7 @@ class HostPlan:
     note: Callable[[str, str], None] = _unnoted
     look_at: Callable[[str], Candidate | None] | None = None
     changed: Callable[[str], bool] = lambda instance: False
+    provenance: Callable[[PluginRef], tuple[int | None, str]] = _from_base
     boot_times: Mapping[str, float] = field(default_factory=dict)
 
 

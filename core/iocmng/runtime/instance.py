@@ -51,6 +51,8 @@ class Instance:
         self.outputs = Outputs(spec, environment.records, environment.clock)
         self.logger = logging.getLogger(f"iocmng.task.{spec.name}")
         self.changed: Callable[[Instance], None] = lambda instance: None
+        self.generation: int | None = None
+        self.origin = ""
 
     @property
     def name(self) -> str:
@@ -144,6 +146,8 @@ class Instance:
             "complaint": self.degraded,
             "pvs": len(self.spec.records),
             "class_name": self.spec.class_name,
+            "generation": self.generation,
+            "origin": self.origin,
             "findings": self.findings,
         }
 
