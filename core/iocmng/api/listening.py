@@ -39,6 +39,18 @@ def bind(host: str, port: int) -> socket.socket:
     return taken
 
 
+def listens_at(listening: socket.socket, host: str, port: int) -> bool:
+    """Whether a socket listens at what `bind` would take for this address; any port where the port is 0."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        present = listening.getsockname()
+    except (OSError, UnicodeError, OverflowError):
+        return False
+    return listening.family == family and present[0] == address[0] and port in (0, present[1])
+
+
 def _unbound(host: str, port: int, error: OSError) -> BadInput | BootFailed:
     where = f"http address {host}:{port}"
     if error.errno == errno.EADDRINUSE:

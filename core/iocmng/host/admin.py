@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -11,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from iocmng.api.access import Access, forget_endpoint, record_endpoint
-from iocmng.api.listening import bind
+from iocmng.api.listening import bind, listens_at
 from iocmng.api.tokens import Renewal, SiteToken, TokenStore, read_site_token
 from iocmng.errors import BootFailed
 from iocmng.runtime.control import HostControl
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("iocmng.host")
+HELLO = 0.1
 
 
 def _refused(package: str, reason: str) -> None:
@@ -32,15 +35,24 @@ def _refused(package: str, reason: str) -> None:
 class Admin:
     """Holds the port from the beginning, serves when the host does.
 
+    Args:
+        settings: The settings of the boot.
+        listening: What `hand_over` of the process before this one gave; closed when the settings name another address.
+
     Raises:
         BadInput: The address cannot be used.
         BootFailed: Another program holds the port.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket | None = None) -> None:
         self._settings = settings
         self._access = _access(settings)
-        self._socket = bind(settings.admin.host, settings.admin.port)
+        host, port = settings.admin.host, settings.admin.port
+        self._taken_over = listening is not None
+        if listening is not None and not listens_at(listening, host, port):
+            listening.close()
+            listening = None
+        self._socket = listening or bind(host, port)
         self._importing: threading.Thread | None = None
         self._server: Server | None = None
 
@@ -51,6 +63,9 @@ class Admin:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
+        if self._taken_over and self._server is None:
+            # The process before this one kept the address, as clients were to find the same host there.
+            self.forget()
 
     @property
     def url(self) -> str:
@@ -118,11 +133,33 @@ class Admin:
         except OSError as error:
             raise BootFailed(f"the endpoint cannot be recorded in {state_dir}: {error.strerror}") from error
 
-    async def stop(self) -> None:
-        """End streams and requests, and close the port."""
-        if self._server is not None:
-            await self._server.stop()
-            forget_endpoint(self._settings.state_dir, shared=self._shared)
+    def hand_over(self) -> socket.socket:
+        """Accept nobody any more; return a socket by which others wait for the process that follows.
+
+        On the loop's thread. Who is connected is still served, until `stop`.
+        """
+        kept = self._socket.dup()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        return kept
+
+    async def stop(self, *, handed_over: bool = False) -> None:
+        """End streams and requests, and close the port.
+
+        Args:
+            handed_over: The process that follows is to serve at the same address.
+        """
+        if self._server is None:
+            return
+        if handed_over:
+            # Whoever was accepted a moment ago has yet to say what it wants.
+            await asyncio.sleep(HELLO)
+        await self._server.stop()
+        if not handed_over:
+            self.forget()
+
+    def forget(self) -> None:
+        """Nobody serves here any more: clients are not to look for the host at its last address."""
+        forget_endpoint(self._settings.state_dir, shared=self._shared)
 
 
 def _site_tokens(settings: Settings) -> list[SiteToken]:

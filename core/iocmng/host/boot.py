@@ -6,10 +6,12 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +19,8 @@ from typing import Any
 
 from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
-from iocmng.host.early import Stopped, serve_signals, stop_on_signals
+from iocmng.host.again import Start, exec_again
+from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.notify import ToldToSystemd
 from iocmng.host.plan import HostPlan, script_roots
@@ -46,7 +49,8 @@ def run(overrides: Mapping[str, Any]) -> int:
     Returns:
         The exit code: 0 stopped, 1 boot failed, 2 usage or site file, 75 asks for a restart.
     """
-    reread = partial(load_settings, overrides, dict(os.environ), Path.cwd())
+    start = Start.here()
+    reread = partial(load_settings, overrides, start.environ, Path.cwd())
     try:
         settings = reread()
     except BadInput as error:
@@ -59,7 +63,10 @@ def run(overrides: Mapping[str, Any]) -> int:
     # What boot makes stays for the life of the process: looking for garbage among it only costs time.
     gc.disable()
     try:
-        return _locked(settings, reread)
+        end = _locked(settings, reread, start)
+        if end.again is not None and not stop_came():
+            exec_again(start, end.again)
+        return ExitCode.DONE if stop_came() else end.code
     except Stopped:
         return ExitCode.DONE
     except BadInput as error:
@@ -70,24 +77,32 @@ def run(overrides: Mapping[str, Any]) -> int:
         return ExitCode.FAILED
 
 
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The exit code, and the listening socket for the process that follows at once, None when none does."""
+
+    code: int
+    again: socket.socket | None = None
+
+
 def _tell(error: IocmngError) -> None:
     print(f"iocmng run: {error.detail}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
 
 
-def _locked(settings: Settings, reread: Callable[[], Settings]) -> int:
+def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) -> _End:
     """Hold state directory and port, and what was noted there, for the time of the host."""
     private_directory(settings.state_dir)
     holder = Holder(os.getpid(), os.uname().nodename, settings.prefix, started=time.time())
-    with StateLock(settings.state_dir, holder) as lock, Admin(settings) as admin:
+    with StateLock(settings.state_dir, holder) as lock, Admin(settings, start.listening) as admin:
         logs = _logs(settings)
         journal = Journal(settings.state_dir)
         boots = Boots(settings.state_dir / "boots.json", RealClock())
         attempts = boots.begin(known=bool(journal.convicted))
         try:
             reloading = Reloading(settings, reread, admin, logs)
-            code = _serve(settings, lock, admin, logs, boots, attempts, journal, reloading)
+            end = _serve(settings, lock, admin, logs, boots, attempts, journal, reloading)
         except Stopped:
             boots.succeeded()
             raise
@@ -101,7 +116,7 @@ def _locked(settings: Settings, reread: Callable[[], Settings]) -> int:
         finally:
             journal.close()
             logs.close()
-        return code
+        return end
 
 
 def _of_system(error: OSError, state_dir: Path) -> BootFailed:
@@ -135,7 +150,7 @@ def _serve(
     attempts: int,
     journal: Journal,
     reloading: Reloading,
-) -> int:
+) -> _End:
     problems = [str(finding) for finding in settings.findings]
     problems += filter(None, (boots.problem, journal.problem))
     safe_mode = "asked for" if settings.safe_mode else ""
@@ -183,7 +198,7 @@ async def _main(
     boots: Boots,
     desired: DesiredState,
     hooks: Any,
-) -> int:
+) -> _End:
     # The web framework takes a third of a second to import: it comes in while iocInit sleeps.
     admin.import_soon()
     from iocmng.host.host import Host
@@ -206,11 +221,21 @@ async def _main(
     with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix) as told:
         await host.ending.asked()
         told.reason = host.ending.reason or told.reason
+        told.again = host.ending.again
     settle.cancel()
-    await asyncio.gather(host.stop(), admin.stop())
+    kept = admin.hand_over() if host.ending.again else None
+    await asyncio.gather(host.stop(), admin.stop(handed_over=kept is not None))
     await asyncio.to_thread(pv_client.close)
     boots.succeeded()
+    if kept is not None:
+        release_signals()
+        if host.ending.again:
+            _log.info("the process is replaced by a new one of itself")
+            return _End(ExitCode.RESTART, kept)
+        # A signal has come since.
+        kept.close()
+        admin.forget()
     if host.ending.reason:
         _log.error("asks to be started again: %s", host.ending.reason)
-        return ExitCode.RESTART
-    return ExitCode.DONE
+        return _End(ExitCode.RESTART)
+    return _End(ExitCode.DONE)

@@ -30,6 +30,8 @@ def stop_on_signals() -> None:
     """Let SIGTERM and SIGINT raise `Stopped` in the main thread, which calls this, until others are set."""
     for number in _NUMBERS:
         signal.signal(number, _stop)
+    # One that came while the process was replaced by this one has waited for this.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _NUMBERS)
 
 
 def serve_signals(end: Callable[[], None]) -> None:
@@ -44,6 +46,19 @@ def serve_signals(end: Callable[[], None]) -> None:
     if _Asked.came:
         signal.setitimer(signal.ITIMER_REAL, 0)
         raise Stopped
+
+
+def release_signals() -> None:
+    """Let SIGTERM and SIGINT raise `Stopped` again, while the loop still runs and after it."""
+    loop = asyncio.get_running_loop()
+    for number in _NUMBERS:
+        loop.remove_signal_handler(number)
+    stop_on_signals()
+
+
+def stop_came() -> bool:
+    """Whether one of them came while they were to raise `Stopped`, also when that was swallowed."""
+    return _Asked.came
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -29,6 +29,9 @@ LATE = 2.0
 PATIENCE = 1.0
 """Seconds in which systemd has to take what is said once only."""
 
+START = 600.0
+"""Seconds in which systemd waits for a new process of the host before it takes it for dead."""
+
 Sign = Callable[[], object]
 """Gives something that differs from one look to the next as long as a part of the host advances; any thread."""
 
@@ -71,11 +74,13 @@ class Notifier:
     Args:
         address: A path, or `@name` for an abstract socket; "" for none.
         watchdog: Whether systemd waits for WATCHDOG.
+        usec: How long it waits, microseconds, as it said itself.
     """
 
-    def __init__(self, address: str = "", *, watchdog: bool = False) -> None:
+    def __init__(self, address: str = "", *, watchdog: bool = False, usec: str = "") -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._watchdog = watchdog
+        self._usec = usec if watchdog else ""
         self._parts: list[_Part] = []
         self._beaten: float | None = None
         self._status = ""
@@ -86,7 +91,8 @@ class Notifier:
     def of(cls, environ: Mapping[str, str]) -> Self:
         """As `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` say."""
         mine = environ.get("WATCHDOG_PID") in (None, "", str(os.getpid()))
-        return cls(environ.get("NOTIFY_SOCKET", ""), watchdog=bool(environ.get("WATCHDOG_USEC")) and mine)
+        usec = environ.get("WATCHDOG_USEC", "")
+        return cls(environ.get("NOTIFY_SOCKET", ""), watchdog=bool(usec) and mine, usec=usec)
 
     @property
     def listens(self) -> bool:
@@ -99,14 +105,22 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """The host serves."""
-        self._tell("READY=1", status)
+        # What a process before this one asked for while it was replaced is over.
+        self._tell("READY=1", status, *([f"WATCHDOG_USEC={self._usec}"] if self._usec else []))
 
     def stopping(self, status: str) -> None:
         """The host stops."""
         self._tell("STOPPING=1", status)
 
-    def _tell(self, what: str, status: str) -> None:
-        if self._send(what, f"STATUS={_line(status)}", patience=PATIENCE):
+    def restarting(self, status: str) -> None:
+        """The process is about to be replaced by a new one, which will say that it is ready; nobody is to end it."""
+        more = [f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"]
+        if self._usec:
+            more.append(f"WATCHDOG_USEC={int(START * 1e6)}")
+        self._tell("RELOADING=1", status, *more)
+
+    def _tell(self, what: str, status: str, *more: str) -> None:
+        if self._send(what, f"STATUS={_line(status)}", *more, patience=PATIENCE):
             self._status = status
 
     def beat(self, now: float, status: str) -> None:
@@ -185,6 +199,7 @@ class ToldToSystemd:
 
     Attributes:
         reason: Why the host stops, told at the end.
+        again: Whether a new process follows in its place.
     """
 
     def __init__(
@@ -195,6 +210,7 @@ class ToldToSystemd:
         self._prefix = prefix
         self._period = period
         self.reason = "stopping"
+        self.again = False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="iocmng-systemd", daemon=True)
 
@@ -214,7 +230,10 @@ class ToldToSystemd:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._notifier.stopping(self.reason)
+        if self.again:
+            self._notifier.restarting("restarting")
+        else:
+            self._notifier.stopping(self.reason)
 
     def _beat(self) -> None:
         while not self._over.wait(self._period):
