@@ -1,0 +1,153 @@
+"""Which files, and so which loaded modules, belong to which distribution: by its file records, never by names."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import FunctionType, ModuleType
+from typing import Any
+
+from iocmng.plugins.environment import Installed, canonical
+
+_LIBRARY = (".so", ".pyd", ".dylib", ".dll")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedDistribution:
+    """A distribution that an operation adds (`before` is None), removes (`after` is None) or changes.
+
+    `name` is canonical. With equal versions it is one that stays as it is, and is loaded anew because it
+    stands on one that changes; see `iocmng.plugins.hot.with_dependents`.
+    """
+
+    name: str
+    before: Installed | None = None
+    after: Installed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A loaded module (or what stands in its place in `sys.modules`) of a distribution's canonical name."""
+
+    key: str
+    module: Any
+    distribution: str
+
+
+def recorded(distribution: Installed) -> Iterator[str]:
+    """Yield the files of a distribution's records as they stand there, relative to its folder."""
+    for row in csv.reader(distribution.record.splitlines()):
+        if row and row[0]:
+            yield row[0]
+
+
+def is_library(file: str) -> bool:
+    """Whether a file is compiled code: an extension module or a shared library (`libx.so.3`)."""
+    name = os.path.basename(file)
+    return name.endswith(_LIBRARY) or ".so." in name
+
+
+def attributes(thing: object) -> Mapping[str, Any]:
+    """The attributes of a module or object without running code of it: a lazy module stays unloaded."""
+    try:
+        found: Any = object.__getattribute__(thing, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Ownership:
+    """The files of some distributions.
+
+    Args:
+        distributions: The distributions; one without file records owns nothing.
+    """
+
+    def __init__(self, distributions: Iterable[Installed]) -> None:
+        self._real: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self.packages: set[str] = set()
+        """First parts of dotted module names that the records hold."""
+        for one in distributions:
+            name = canonical(one.name)
+            for file in recorded(one):
+                self._owners[self._resolved(os.path.join(one.folder, file))] = name
+                first, _, rest = file.partition("/")
+                if first not in ("..", "") and not first.endswith((".dist-info", ".pth")):
+                    self.packages.add(first if rest else first.partition(".")[0])
+        self._names = {os.path.basename(file) for file in self._owners}
+
+    def _resolved(self, file: str) -> str:
+        folder, name = os.path.split(os.path.normpath(file))
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return os.path.join(self._real[folder], name)
+
+    def of_file(self, file: object) -> str:
+        """The distribution of a file, "" when it is of none of them."""
+        if not isinstance(file, str) or os.path.basename(file) not in self._names:
+            return ""
+        return self._owners.get(file) or self._owners.get(self._resolved(file), "")
+
+    def of_module(self, module: object) -> str:
+        """The distribution of a module, "" when it is of none of them; runs no code of it."""
+        found = attributes(module)
+        spec = found.get("__spec__")
+        for file in (found.get("__file__"), attributes(spec).get("origin")):
+            if owner := self.of_file(file):
+                return owner
+        if isinstance(module, ModuleType):
+            return ""
+        # An object that a module put in its own place: its class was made there.
+        for value in vars(type(module)).values():
+            if isinstance(value, FunctionType) and (owner := self.of_file(value.__code__.co_filename)):
+                return owner
+        return ""
+
+    def loaded(self) -> tuple[Owned, ...]:
+        """What is loaded of the distributions, with what hangs below it in `sys.modules`.
+
+        Besides the modules of their files that is what a package put below itself by hand, and namespace
+        packages (folders without `__init__`) in which nothing else is loaded.
+        """
+        modules = list(sys.modules.items())
+        owned = {key: owner for key, module in modules if (owner := self.of_module(module))}
+        for key, module in sorted(modules, key=lambda item: item[0]):
+            parent = key.rpartition(".")[0]
+            if key not in owned and parent in owned and not _placed(module, key):
+                owned[key] = owned[parent]
+        owned |= _empty_namespaces(dict(modules), owned)
+        return tuple(Owned(key, module, owned[key]) for key, module in modules if key in owned)
+
+
+def _placed(module: object, key: str) -> bool:
+    """Whether a module has come into its place by import from a file of its own."""
+    found = attributes(module)
+    return found.get("__name__") == key and isinstance(found.get("__file__"), str)
+
+
+def _empty_namespaces(modules: Mapping[str, object], owned: Mapping[str, str]) -> dict[str, str]:
+    """Namespace packages that hold nothing but modules that are owned, with the owner of the first."""
+    holds: dict[str, set[str]] = {}
+    for key in modules:
+        parent = key
+        while parent := parent.rpartition(".")[0]:
+            holds.setdefault(parent, set()).add(key)
+    found: dict[str, str] = {}
+    for parent in sorted(holds, key=len, reverse=True):
+        module = modules.get(parent)
+        below = holds[parent]
+        if parent in owned or module is None or not _is_namespace(module):
+            continue
+        owners = [owned.get(key) or found.get(key) for key in sorted(below)]
+        if owners and all(owners):
+            found[parent] = owners[0] or ""
+    return found
+
+
+def _is_namespace(module: object) -> bool:
+    found = attributes(module)
+    return found.get("__file__") is None and "__path__" in found and attributes(found.get("__spec__")) != {}
