@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from support.installs import MemoryInstalls
 from support.pvs import MemoryPvs, MemoryValues
 from support.specs import PREFIX, task_spec
 
@@ -76,6 +77,7 @@ class MemoryControl:
         self.runs_over: dict[str, asyncio.Event] = {}
         self.values = MemoryValues()
         self.pv_access = MemoryPvs(self.values, self.put_pv)
+        self.installs = MemoryInstalls(self.views, self.events, self.restarted)
         for name, mode in (("pump", Mode.CONTINUOUS), ("shot", Mode.TRIGGERED)):
             self.add_task(task_spec(name, mode))
         self.views["tune"] = InstanceView(
@@ -109,6 +111,10 @@ class MemoryControl:
         self.lines[spec.name] = []
         for port in spec.ports:
             self.values[port.record.name] = 1.5 if port.direction is Direction.INPUT else math.nan
+
+    def restarted(self) -> None:
+        """Be another process."""
+        self.boot_id = f"boot-{self.installs.restarts + 1}"
 
     def host(self) -> HostView:
         """The host."""

@@ -34,6 +34,11 @@ def test_roles_are_those_of_the_reference() -> None:
         found.setdefault(role, set()).add(f"{method} {path}")
     assert found["none"] == {"get /livez", "get /readyz", "get /api/v1/health"}
     assert found["admin"] == {
+        *(f"post /api/v1/{path}" for path in ("plugins", "tasks", "jobs")),
+        *(f"delete /api/v1/{path}/{{name}}" for path in ("plugins", "tasks", "jobs")),
+        *(f"post /api/v1/install{path}" for path in ("", "/plan", "/rollback")),
+        "post /api/v1/operations/{operation}/abort",
+        "post /api/v1/host/restart",
         "post /api/v1/config/reload",
         "post /api/v1/rescan",
         "get /api/v1/tokens",

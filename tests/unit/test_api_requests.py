@@ -75,6 +75,10 @@ def test_names_that_nothing_can_have(served: Served, name: str) -> None:
             ("POST", "runs/{}/abort"),
             ("GET", "host/pvs/{}"),
             ("DELETE", "tokens/{}"),
+            ("DELETE", "plugins/{}"),
+            ("POST", "plugins/{}/restart"),
+            ("GET", "operations/{}"),
+            ("POST", "operations/{}/abort"),
         ):
             found = problem(http.request(method, f"/api/v1/{path.format(name)}"), 404, 405)
             assert len(found["detail"]) < 300
@@ -93,7 +97,7 @@ def test_paths_and_methods_that_are_none(served: Served) -> None:
             "/api/v1/plugins/a/b/c",
         ):
             assert problem(http.get(path), 404)["code"] in ("no-such-path", "not-found")
-        wrong = http.delete("/api/v1/plugins/pump")
+        wrong = http.put("/api/v1/plugins/pump")
         assert problem(wrong, 405)["code"] == "method-not-allowed"
         assert wrong.json()["ok"] is False
         assert "GET" in wrong.headers["allow"]
@@ -180,7 +184,7 @@ def test_whatever_is_asked_the_answer_is_no_fault(
 ) -> None:
     if "events" in path or "monitor" in path or path.endswith("/run"):
         return
-    for name in ("{name}", "{run}", "{pv}"):
+    for name in ("{name}", "{run}", "{pv}", "{operation}"):
         path = path.replace(name, segment)
     with served.http("admin") as http:
         answer = http.request(method, path, params=query, content=content)

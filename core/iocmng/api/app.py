@@ -14,6 +14,7 @@ from iocmng.api.anywhere import Anywhere
 from iocmng.api.gate import BODY_SECONDS, MAX_BODY, Gate
 from iocmng.api.guard import ViewerRoute, router
 from iocmng.api.hosting import Hosting
+from iocmng.api.installing import Installing, Membership
 from iocmng.api.instances import COLLECTIONS, Instances
 from iocmng.api.logs import Logs
 from iocmng.api.openapi import describe
@@ -61,12 +62,14 @@ def create_app(
     collections = [Instances(control, open_streams, name) for name in COLLECTIONS]
     parts: list[_Part] = [
         hosting,
+        Installing(control, open_streams),
         Runs(control, open_streams),
         Logs(control, open_streams),
         Pvs(control, open_streams),
         Anywhere(control, open_streams),
     ]
-    for part in [*parts, *collections]:
+    membership = [Membership(control, open_streams, name) for name in COLLECTIONS]
+    for part in [*parts, *collections, *membership]:
         for routes in part.routers():
             app.include_router(routes, prefix=API)
 

@@ -13,18 +13,26 @@ from starlette.responses import Response
 from iocmng.api import models, seed
 from iocmng.api.gate import caller
 from iocmng.api.guard import OperatorRoute, ViewerRoute, router
-from iocmng.api.lookup import Wait, instance_name, of_kind, settled
+from iocmng.api.lookup import LONGEST_WAIT, Wait, instance_name, of_kind, settled
+from iocmng.api.operations import over, require_done, told
 from iocmng.api.problems import ProblemRaised, of_error
 from iocmng.api.replies import listing, reply
 from iocmng.api.streams import Streams
 from iocmng.errors import Refused
 from iocmng.lifecycle import VERBS, Trigger
 from iocmng.runtime.control import HostControl
-from iocmng.wire import InstanceView, Problem, to_plain
+from iocmng.wire import InstanceView, OperationState, Problem, Role, to_plain
 
 _log = logging.getLogger("iocmng.api")
 
 COLLECTIONS: Mapping[str, str | None] = {"plugins": None, "tasks": "task", "jobs": "job"}
+Fetch = Annotated[
+    bool | None,
+    Query(
+        description="Fetch its git or directory source again first, and change over when it differs: by default for"
+        " an admin only, whose role that needs"
+    ),
+]
 _STARTING = frozenset({Trigger.START, Trigger.RESTART, Trigger.RESUME, Trigger.RESET})
 _FAILED = frozenset({"ERROR", "BACKOFF", "INVALID"})
 
@@ -64,7 +72,7 @@ class Instances:
             operating.serve(
                 "POST",
                 f"/{{name}}/{verb.value}",
-                self._acting(verb),
+                self._restarting() if verb is Trigger.RESTART else self._acting(verb),
                 f"{named}{verb.value}",
                 f"{verb.value.capitalize()} it",
                 models.Acted,
@@ -134,6 +142,26 @@ class Instances:
             if wait and verb in _STARTING and view.state in _FAILED:
                 raise ProblemRaised(_not_started(view, verb))
             return acted(view)
+
+        return act
+
+    def _restarting(self) -> Any:
+        restart = self._acting(Trigger.RESTART)
+
+        async def act(request: Request, name: str, wait: Wait = 0.0, fetch: Fetch = None) -> Response:
+            of_kind(self._control, name, self._kind)
+            who = caller(request)
+            if fetch:
+                who.require(Role.ADMIN)
+            if fetch or (fetch is None and who.role.rank >= Role.ADMIN.rank):
+                begun = self._control.installs.fetch(name, who.actor)
+                if begun is not None:
+                    ended = await over(self._control, self._streams, begun, LONGEST_WAIT)
+                    require_done(ended)
+                    if ended.state is not OperationState.DONE or (ended.plan and not ended.plan.empty):
+                        return told(self._control, ended, name)
+            answer: Response = await restart(request, name, wait)
+            return answer
 
         return act
 

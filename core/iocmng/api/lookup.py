@@ -23,6 +23,16 @@ Wait = Annotated[
     float, Query(ge=0, le=LONGEST_WAIT, allow_inf_nan=False, description="Seconds to wait before the answer.")
 ]
 
+Patience = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT,
+        allow_inf_nan=False,
+        description="Seconds to wait for the end; with 0, or when it lasts longer, the answer is 202.",
+    ),
+]
+
 
 def shown(name: str) -> str:
     """A name from outside as it may stand in an answer."""
@@ -48,6 +58,17 @@ def run_id(name: str) -> str:
     """
     if not _RUN.match(name):
         raise NotFound(f"no run is named {shown(name)}", hint="`iocmng job history JOB` names them")
+    return name
+
+
+def operation_id(name: str) -> str:
+    """Pass an id that an operation can have.
+
+    Raises:
+        NotFound: No operation can have it.
+    """
+    if not _RUN.match(name):
+        raise NotFound(f"no operation is named {shown(name)}", hint="GET /api/v1/operations lists them")
     return name
 
 

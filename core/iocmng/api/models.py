@@ -6,11 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from iocmng.api.lookup import LONGEST_WAIT
+from iocmng.api.lookup import LONGEST_NAME, LONGEST_WAIT, shown
+from iocmng.names import did_you_mean
 from iocmng.runtime.ports import DEFAULT_TIMEOUT
-from iocmng.wire import InstanceDetail, InstanceView, LogLine, PvReading, PvView, Role, RunView, TokenView
+from iocmng.wire import (
+    GenerationView,
+    InstanceDetail,
+    InstanceView,
+    LogLine,
+    OperationView,
+    PvReading,
+    PvView,
+    Role,
+    RunView,
+    TokenView,
+)
 
 LONGEST_PV = 256
 
@@ -96,6 +109,33 @@ class Acted:
     message: str
     instance: Brief
     validation: Validation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed:
+    """What came of an operation; `instance` and `validation` are null when it is about none that is here."""
+
+    ok: bool
+    message: str
+    instance: Brief | None
+    validation: Validation | None
+    operation: OperationView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """Operations of this process, newest first."""
+
+    operations: Sequence[OperationView]
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generations:
+    """Generations that are kept, newest first."""
+
+    generations: Sequence[GenerationView]
+    count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +291,20 @@ class Request(BaseModel):
     """Base of request bodies: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_keys(cls, given: Any) -> Any:
+        known = cls.model_fields
+        unknown = [str(key) for key in given if key not in known] if isinstance(given, dict) else []
+        if unknown:
+            said = ", ".join(shown(key) for key in unknown[:5])
+            raise PydanticCustomError(
+                "unknown-key",
+                "unknown key {said}; {hint}",
+                {"said": said, "hint": did_you_mean(unknown[0][:LONGEST_NAME], known)},
+            )
+        return given
 
 
 class RunRequest(Request):
