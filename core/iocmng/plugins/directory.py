@@ -5,34 +5,205 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 import os
+import re
 import shutil
+import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from importlib_metadata import EntryPoint
 from packaging.requirements import InvalidRequirement, Requirement
 
 from iocmng.config import read_document
+from iocmng.errors import InstallRefused
 from iocmng.plugins.classfinder import find_class
 from iocmng.plugins.discovery import PLUGINS, Discovered, describe_point
-from iocmng.plugins.environment import Environment, canonical
-from iocmng.plugins.isolation import distribution_name, package_name
-from iocmng.plugins.location import CONFIG_NAMES
+from iocmng.plugins.environment import Environment, Installed, canonical
+from iocmng.plugins.isolation import DISTRIBUTION, distribution_name, package_name
+from iocmng.plugins.location import CONFIG_NAMES, SUFFIXES
 from iocmng.settings.directories import PluginDirectory
 from iocmng.spec import PluginRef
-from iocmng.wire import Finding, Level, Where
+from iocmng.wire import Finding, Level, Where, from_plain, to_plain
 
 FOLDER = "directories"
 MOST_FILES = 2_000
 MOST_BYTES = 128 << 20
-_FORM = 1
+TOLD = "iocmng.json"
+"""The file of a wheel's metadata that keeps what reading the directory found."""
+_FORM = 2
 """Raise it when wheels are built differently, so that old ones are not taken."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_REQUIRES = re.compile(r"^Requires-Dist:\s*(.+)$", re.MULTILINE)
 _WHEEL = b"Wheel-Version: 1.0\nGenerator: iocmng\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectoryPlugin:
+    """A plugin directory as it is to be packed.
+
+    Attributes:
+        plugin: Name of the plugin.
+        distribution, version: What its wheel is called; the version follows from the content.
+        target: Its entry point.
+        files: Every file that is packed, by its name in the directory.
+        config: Its config, None without one.
+        needed: What its requirements file asks for.
+        content: Hash of it all.
+        findings: What its modules and its requirements file tell; places are relative to the directory.
+    """
+
+    plugin: str
+    distribution: str
+    version: str
+    target: str
+    files: Mapping[str, Path]
+    config: Path | None
+    needed: tuple[Requirement, ...]
+    content: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def modules(self) -> bool:
+        """Whether there is any code."""
+        return any(name.endswith(SUFFIXES) for name in self.files)
+
+    @property
+    def wheel(self) -> str:
+        """The wheel's file name."""
+        return f"{self.distribution.replace('-', '_')}-{self.version}-py3-none-any.whl"
+
+
+def read_directory(plugin: str, folder: Path, root: Path | None = None) -> DirectoryPlugin:
+    """Read a plugin directory without running anything of it.
+
+    Args:
+        plugin: Name of the plugin.
+        folder: The directory.
+        root: What was named, a repository or the directory itself: its `requirements.txt` counts second.
+
+    Raises:
+        InstallRefused: It holds too much.
+        OSError: It cannot be read.
+    """
+    files = dict(itertools.islice(_files(folder), MOST_FILES + 1))
+    size = sum(file.stat().st_size for file in files.values())
+    if len(files) > MOST_FILES or size > MOST_BYTES:
+        text = f"{plugin}: {folder} holds more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB"
+        raise InstallRefused(text, code="directory-too-large")
+    requirements = _requirements_file(folder, root)
+    content = hashlib.sha256(f"{_FORM} {plugin}\n".encode())
+    for name, file in [*files.items(), ("requirements.txt", requirements)]:
+        data = file.read_bytes() if file else b""
+        program = " x" if file and _runs(file) else ""
+        content.update(f"{name} {len(data)}{program}\n".encode() + data)
+    config = next((folder / name for name in CONFIG_NAMES if name in files), None)
+    found, findings = find_class(folder, _chosen(config))
+    needed, complaints = _requirements(requirements)
+    if config is None:
+        text = f"{plugin}: there is no config.yaml; all defaults apply"
+        complaints.append(Finding(Level.WARNING, "config-missing", text, Where(str(folder))))
+    package = package_name(plugin)
+    return DirectoryPlugin(
+        plugin=plugin,
+        distribution=distribution_name(plugin),
+        version=f"0+{content.hexdigest()[:16]}",
+        target=f"{package}.{found.module}:{found.name}" if found else package,
+        files=files,
+        config=config,
+        needed=needed,
+        content=content.hexdigest(),
+        findings=tuple(_inside(one, folder) for one in (*findings, *complaints)),
+    )
+
+
+def _inside(finding: Finding, folder: Path) -> Finding:
+    file = Path(finding.where.file)
+    name = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name
+    return replace(finding, where=replace(finding.where, file=name))
+
+
+def placed(findings: Iterable[Finding], folder: str) -> Iterator[Finding]:
+    """Findings of a directory with their places in the folder that is to be shown."""
+    for finding in findings:
+        file = os.path.normpath(os.path.join(folder, finding.where.file))
+        yield replace(finding, where=replace(finding.where, file=file))
+
+
+def write_wheel(directory: DirectoryPlugin, into: Path) -> Path:
+    """Pack a plugin directory: equal content gives equal bytes. Half-written wheels never count.
+
+    Raises:
+        OSError: A file cannot be read, or the wheel not be written.
+    """
+    package = package_name(directory.plugin)
+    meta = f"{directory.wheel.removesuffix('-py3-none-any.whl')}.dist-info"
+    contents = {f"{package}/{name}": file.read_bytes() for name, file in directory.files.items()}
+    programs = {f"{package}/{name}" for name, file in directory.files.items() if _runs(file)}
+    contents.setdefault(f"{package}/__init__.py", b"")
+    if directory.config is None:
+        contents[f"{package}/config.yaml"] = b"{}\n"
+    contents[f"{meta}/METADATA"] = _metadata(directory).encode()
+    contents[f"{meta}/WHEEL"] = _WHEEL
+    points = f"[{PLUGINS}]\n{directory.plugin} = {directory.target}\n"
+    contents[f"{meta}/entry_points.txt"] = points.encode()
+    told = {"plugin": directory.plugin, "findings": to_plain(directory.findings)}
+    contents[f"{meta}/{TOLD}"] = json.dumps(told, sort_keys=True).encode()
+    record = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in contents.items()]
+    contents[f"{meta}/RECORD"] = "\n".join([*record, f"{meta}/RECORD,,", ""]).encode()
+    wheel = into / directory.wheel
+    with tempfile.TemporaryDirectory(dir=into, prefix=".wheel-") as scratch:
+        built = Path(scratch) / wheel.name
+        with zipfile.ZipFile(built, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in contents.items():
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = (0o100755 if name in programs else 0o100644) << 16
+                archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
+        built.replace(wheel)
+    return wheel
+
+
+def described(environment: Environment, distribution: Installed, *, folder: str = "") -> Discovered | None:
+    """The plugin of an installed or unpacked plugin directory; None for any other distribution.
+
+    Args:
+        environment: Where it is installed.
+        distribution: The distribution.
+        folder: The author's directory, "" when it is not on this machine.
+    """
+    if not canonical(distribution.name).startswith(DISTRIBUTION):
+        return None
+    point = next((found for _, found in distribution.points(PLUGINS)), None)
+    if not isinstance(point, EntryPoint):
+        return None
+    # Not asked of the import system: that may still know an earlier version of the package.
+    found = describe_point(environment, distribution, point, importable=False)
+    package = str(Path(distribution.folder) / point.module.partition(".")[0])
+    return replace(
+        found,
+        plugin=replace(found.plugin, origin="directory", folder=folder),
+        shown=(package, folder) if folder else None,
+        lenient=True,
+        first=False,
+        findings=(
+            *placed(_told(distribution), folder or package),
+            *_missing(found.plugin.name, distribution, environment),
+            *found.findings,
+        ),
+    )
+
+
+def _told(distribution: Installed) -> tuple[Finding, ...]:
+    try:
+        told = json.loads(distribution.source.read_text(TOLD) or "{}")
+        return tuple(from_plain(Finding, one) for one in told.get("findings", ()))
+    except (ValueError, TypeError, AttributeError, KeyError):
+        # Its RECORD vouches for the file; one of another version of this package may tell differently.
+        return ()
 
 
 def stage(source: PluginDirectory, state_dir: Path, base: Environment) -> Discovered:
@@ -40,7 +211,7 @@ def stage(source: PluginDirectory, state_dir: Path, base: Environment) -> Discov
 
     Args:
         source: The entry that names the directory.
-        state_dir: The host's state directory.
+        state_dir: Where to, below `directories`.
         base: What is installed.
     """
     plugin = PluginRef(name=source.name or "(no name)", target="", origin="directory")
@@ -48,9 +219,34 @@ def stage(source: PluginDirectory, state_dir: Path, base: Environment) -> Discov
     if source.directory is None or given.broken:
         return given
     try:
-        return _stage(source, source.directory, state_dir, base, given)
+        directory = read_directory(source.name, source.directory, source.root)
+        root = _unpacked(directory, state_dir / FOLDER)
+    except InstallRefused as problem:
+        return _refused(given, problem.error_code, problem.detail)
     except OSError as problem:
         return _refused(given, "directory-unreadable", f"{source.name}: {problem}")
+    environment = base.plus([str(root)])
+    distribution = environment.installed[directory.distribution]
+    found = described(environment, distribution, folder=str(source.directory))
+    assert found is not None
+    return replace(
+        found,
+        site=source.settings,
+        findings=(*given.findings, *found.findings),
+    )
+
+
+def _unpacked(directory: DirectoryPlugin, place: Path) -> Path:
+    root = place / f"{directory.distribution}-{directory.version}"
+    if not root.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        wheel = write_wheel(directory, place)
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            unpacked = Path(scratch) / "unpacked"
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(unpacked)
+            unpacked.replace(root)
+    return root
 
 
 def _refused(given: Discovered, code: str, message: str) -> Discovered:
@@ -58,55 +254,9 @@ def _refused(given: Discovered, code: str, message: str) -> Discovered:
     return replace(given, findings=(*given.findings, finding))
 
 
-def _stage(
-    source: PluginDirectory, folder: Path, state_dir: Path, base: Environment, given: Discovered
-) -> Discovered:
-    files = dict(itertools.islice(_files(folder), MOST_FILES + 1))
-    size = sum(file.stat().st_size for file in files.values())
-    if len(files) > MOST_FILES or size > MOST_BYTES:
-        text = f"{source.name}: {folder} holds more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB"
-        return _refused(given, "directory-too-large", text)
-    requirements = _requirements_file(folder, source.root)
-    content = hashlib.sha256(f"{_FORM} {source.name}\n".encode())
-    for name, file in [*files.items(), ("requirements.txt", requirements)]:
-        data = file.read_bytes() if file else b""
-        content.update(f"{name} {len(data)}\n".encode() + data)
-    version = f"0+{content.hexdigest()[:16]}"
-    distribution = distribution_name(source.name)
-    config = next((folder / name for name in CONFIG_NAMES if name in files), None)
-    found, findings = find_class(folder, _chosen(config))
-    needed, complaints = _requirements(requirements)
-    package = package_name(source.name)
-    target = f"{package}.{found.module}:{found.name}" if found else package
-    root = state_dir / FOLDER / f"{distribution}-{version}"
-    if not root.is_dir():
-        _build(root, package, _metadata(distribution, version, needed), source.name, target, files, config)
-    environment = base.plus([str(root)])
-    point = EntryPoint(source.name, target, PLUGINS)
-    unpacked = describe_point(environment, environment.installed[distribution], point, importable=False)
-    if config is None:
-        text = f"{source.name}: no config.yaml in {folder}; all defaults apply"
-        complaints.append(Finding(Level.WARNING, "config-missing", text, Where(str(folder))))
-    return replace(
-        given,
-        plugin=replace(unpacked.plugin, origin="directory", folder=str(folder)),
-        file=unpacked.file,
-        roots=unpacked.roots,
-        shown=(str(root / package), str(folder)),
-        fingerprint=unpacked.fingerprint,
-        findings=(
-            *given.findings,
-            *findings,
-            *complaints,
-            *_missing(source.name, needed, base),
-            *unpacked.findings,
-        ),
-    )
-
-
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for base, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _left_out(Path(base) / name))
+        folders[:] = sorted(name for name in folders if not left_out(Path(base) / name))
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith((".pyc", ".pyo")):
                 file = Path(base) / name
@@ -114,7 +264,12 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
                     yield file.relative_to(folder).as_posix(), file
 
 
-def _left_out(folder: Path) -> bool:
+def _runs(file: Path) -> bool:
+    return bool(file.stat().st_mode & stat.S_IXUSR)
+
+
+def left_out(folder: Path) -> bool:
+    """Whether a folder is no part of a source: hidden, a cache, an environment."""
     return folder.name.startswith(".") or folder.name == "__pycache__" or (folder / "pyvenv.cfg").exists()
 
 
@@ -157,11 +312,13 @@ def _requirements(file: Path | None) -> tuple[tuple[Requirement, ...], list[Find
     return tuple(needed), complaints
 
 
-def _missing(plugin: str, needed: tuple[Requirement, ...], base: Environment) -> Iterator[Finding]:
-    for requirement in needed:
-        if requirement.marker and not requirement.marker.evaluate():
+def _missing(plugin: str, distribution: Installed, environment: Environment) -> Iterator[Finding]:
+    for requirement in map(Requirement, _REQUIRES.findall(distribution.head)):
+        if canonical(requirement.name) == "iocmng" or (
+            requirement.marker and not requirement.marker.evaluate()
+        ):
             continue
-        there = base.installed.get(canonical(requirement.name))
+        there = environment.installed.get(canonical(requirement.name))
         if there and requirement.specifier.contains(there.version, prereleases=True):
             continue
         has = f"{there.name} {there.version} is installed" if there else "it is not installed"
@@ -170,45 +327,10 @@ def _missing(plugin: str, needed: tuple[Requirement, ...], base: Environment) ->
         yield Finding(Level.ERROR, "requirement-missing", text, Where(key=plugin), hint)
 
 
-def _metadata(distribution: str, version: str, needed: tuple[Requirement, ...]) -> str:
-    lines = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
+def _metadata(directory: DirectoryPlugin) -> str:
+    lines = ["Metadata-Version: 2.1", f"Name: {directory.distribution}", f"Version: {directory.version}"]
     lines += ["Summary: A plugin directory", "Requires-Dist: iocmng"]
-    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in needed), ""])
-
-
-def _build(
-    root: Path,
-    package: str,
-    metadata: str,
-    plugin: str,
-    target: str,
-    files: Mapping[str, Path],
-    config: Path | None,
-) -> None:
-    """Write the wheel beside `root`, then unpack it there; half-written ones never count."""
-    distribution, version = root.name.rsplit("-", 1)
-    meta = f"{distribution.replace('-', '_')}-{version}.dist-info"
-    contents = {f"{package}/{name}": file.read_bytes() for name, file in files.items()}
-    contents.setdefault(f"{package}/__init__.py", b"")
-    if config is None:
-        contents[f"{package}/config.yaml"] = b"{}\n"
-    contents[f"{meta}/METADATA"] = metadata.encode()
-    contents[f"{meta}/WHEEL"] = _WHEEL
-    contents[f"{meta}/entry_points.txt"] = f"[{PLUGINS}]\n{plugin} = {target}\n".encode()
-    record = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in contents.items()]
-    contents[f"{meta}/RECORD"] = "\n".join([*record, f"{meta}/RECORD,,", ""]).encode()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    wheel = root.parent / f"{distribution.replace('-', '_')}-{version}-py3-none-any.whl"
-    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
-        built = Path(scratch) / wheel.name
-        with zipfile.ZipFile(built, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in contents.items():
-                archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
-        unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(built) as archive:
-            archive.extractall(unpacked)
-        built.replace(wheel)
-        unpacked.replace(root)
+    return "\n".join([*lines, *(f"Requires-Dist: {requirement}" for requirement in directory.needed), ""])
 
 
 def _digest(data: bytes) -> str:

@@ -95,7 +95,7 @@ def _entry(index: int, raw: Any, document: Document, file: Path) -> PluginDirect
         name=entry.name,
         directory=directory if ok else None,
         root=root if ok else None,
-        settings=_instance(entry),
+        settings=instance_settings(entry.name, entry.model_dump()),
         findings=tuple(report.findings),
     )
 
@@ -158,12 +158,18 @@ def _places(entry: DirectoryEntry, report: Report, file: Path) -> tuple[Path | N
     return directory, root
 
 
-def _instance(entry: DirectoryEntry) -> InstanceSettings:
-    given = entry.autostart_order
-    supervision = SupervisionKeys() if given is None else SupervisionKeys(start_order=given)
+def instance_settings(plugin: str, given: Mapping[str, Any]) -> InstanceSettings:
+    """What the previous system's words say about an instance: auto_start, autostart_order and so on.
+
+    Args:
+        plugin: Name of the plugin and its instance.
+        given: `auto_start`, `auto_start_on_boot`, `autostart_order`, `parameters`, as far as they are stated.
+    """
+    order = given.get("autostart_order")
+    supervision = SupervisionKeys() if order is None else SupervisionKeys(start_order=order)
     return InstanceSettings(
-        plugin=entry.name,
-        parameters=entry.parameters,
-        enabled=entry.auto_start and entry.auto_start_on_boot,
+        plugin=plugin,
+        parameters=dict(given.get("parameters") or {}),
+        enabled=bool(given.get("auto_start", True) and given.get("auto_start_on_boot", True)),
         supervision=supervision,
     )

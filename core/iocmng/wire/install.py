@@ -74,6 +74,7 @@ class InstallRequest:
         requirements: Requirements, absolute paths of wheels and folders, `git+…` addresses; of UNINSTALL and FETCH
             names of plugins or distributions.
         source: One plugin directory instead of requirements.
+        sources: Several of them.
         generation: Of ROLLBACK; None for the one before.
         restart_host: Restart the host when that is needed.
         accept_reconnect: Go on although clients of some PVs must connect anew.
@@ -82,6 +83,7 @@ class InstallRequest:
     verb: InstallVerb = InstallVerb.INSTALL
     requirements: tuple[str, ...] = ()
     source: SourceRequest | None = None
+    sources: tuple[SourceRequest, ...] = ()
     generation: int | None = None
     restart_host: bool = False
     accept_reconnect: bool = False

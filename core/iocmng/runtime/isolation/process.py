@@ -21,7 +21,7 @@ from pathlib import Path
 from iocmng.runtime.isolation.channel import Frames, Message, encode
 from iocmng.runtime.policy import Cause
 from iocmng.runtime.ports import Clock
-from iocmng.runtime.script.childenv import child_environment
+from iocmng.settings.childenv import child_environment
 from iocmng.runtime.traces import describe
 from iocmng.spec import PluginRef
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from iocmng.base import JobResult
 from iocmng.runtime.runs_files import RunFiles
-from iocmng.runtime.script.childenv import child_environment
+from iocmng.settings.childenv import child_environment
 from iocmng.runtime.script.command import command_line, find_script, uses_python
 from iocmng.runtime.script.follower import KILL_WAIT, Follower
 from iocmng.runtime.script.output import Lines, RawFile
