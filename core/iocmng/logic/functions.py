@@ -40,6 +40,14 @@ def get_registry() -> dict[str, Function]:
     return dict(_registry)
 
 
+def restore(registry: Mapping[str, Function]) -> None:
+    """Make the registry what `get_registry` returned earlier."""
+    # Never empty in between: expressions are compiled on other threads.
+    _registry.update(registry)
+    for name in _registry.keys() - registry.keys():
+        del _registry[name]
+
+
 def _round(value: Any, digits: int | None = None) -> Any:
     # round(5, -10**9) of Python computes ten to the power of a milliard first.
     return round(value, None if digits is None else max(-400, min(400, int(digits))))

@@ -11,6 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from iocmng.plugins.environment import Installed, canonical
+from iocmng.plugins.location import SUFFIXES
 
 _LIBRARY = (".so", ".pyd", ".dylib", ".dll")
 
@@ -44,6 +45,15 @@ def recorded(distribution: Installed) -> Iterator[str]:
             yield row[0]
 
 
+def _dotted(file: str) -> set[str]:
+    """The module that a recorded file is, if it is one."""
+    *folders, name = file.split("/")
+    if not name.endswith(SUFFIXES) or "__pycache__" in folders or ".." in folders:
+        return set()
+    stem = name.partition(".")[0]
+    return {".".join(folders if stem == "__init__" else [*folders, stem])} - {""}
+
+
 def is_library(file: str) -> bool:
     """Whether a file is compiled code: an extension module or a shared library (`libx.so.3`)."""
     name = os.path.basename(file)
@@ -71,6 +81,8 @@ class Ownership:
         self._owners: dict[str, str] = {}
         self.packages: set[str] = set()
         """First parts of dotted module names that the records hold."""
+        self.modules: set[str] = set()
+        """Dotted names of all modules that the records hold."""
         for one in distributions:
             name = canonical(one.name)
             for file in recorded(one):
@@ -78,6 +90,7 @@ class Ownership:
                 first, _, rest = file.partition("/")
                 if first not in ("..", "") and not first.endswith((".dist-info", ".pth")):
                     self.packages.add(first if rest else first.partition(".")[0])
+                self.modules |= _dotted(file)
         self._names = {os.path.basename(file) for file in self._owners}
 
     def _resolved(self, file: str) -> str:
