@@ -20,20 +20,26 @@ from typing import Any
 from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
 from iocmng.host.admin import Admin
 from iocmng.host.again import Start, exec_again
+from iocmng.host.confirming import Confirming
 from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
+from iocmng.host.generations import BootGeneration, boot_generation, uncount
 from iocmng.host.notify import ToldToSystemd
 from iocmng.host.plan import HostPlan, script_roots
 from iocmng.host.reloading import Reloading
 from iocmng.host.summary import summary
 from iocmng.links import pv_client
+from iocmng.plugins.installing.generations import Generations
 from iocmng.plugins.journal import Journal
+from iocmng.plugins.sitepath import append_site, run_pth
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import Boots, DesiredState
+from iocmng.runtime.events import EventBus
 from iocmng.runtime.lock import Holder, StateLock, private_directory
 from iocmng.runtime.logfiles import LogFormat
 from iocmng.runtime.logs import LogBook
 from iocmng.settings import Settings, load_settings
+from iocmng.wire import EventKind
 
 _log = logging.getLogger("iocmng.host")
 FAILED_BOOTS = 3
@@ -91,6 +97,36 @@ def _tell(error: IocmngError) -> None:
         print(f"  {error.hint}", file=sys.stderr)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Boot:
+    """What is held, and what was noted, from before plugins are looked for until the process ends."""
+
+    settings: Settings
+    lock: StateLock
+    admin: Admin
+    logs: LogBook
+    journal: Journal
+    boots: Boots
+    attempts: int
+    chosen: BootGeneration
+    reloading: Reloading
+
+    @property
+    def safe_mode(self) -> str:
+        """Why no plugins are loaded, or ""."""
+        if self.settings.safe_mode:
+            return "asked for"
+        if self.attempts > FAILED_BOOTS:
+            return f"{self.attempts - 1} boots in a row have failed; the log of the last one says why"
+        return ""
+
+    def not_counted(self) -> None:
+        """This start ends for a reason that plugins have nothing to do with."""
+        self.boots.refused()
+        if self.chosen.pending is not None:
+            uncount(self.settings.state_dir)
+
+
 def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) -> _End:
     """Hold state directory and port, and what was noted there, for the time of the host."""
     private_directory(settings.state_dir)
@@ -98,12 +134,26 @@ def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) ->
     with StateLock(settings.state_dir, holder) as lock, Admin(settings, start.listening) as admin:
         logs = _logs(settings)
         journal = Journal(settings.state_dir)
+        # Without plugins nothing is tried, and so nothing is counted.
+        chosen = (
+            BootGeneration() if settings.safe_mode else boot_generation(settings.state_dir, journal.problem)
+        )
         boots = Boots(settings.state_dir / "boots.json", RealClock())
-        attempts = boots.begin(known=bool(journal.convicted))
+        boot = _Boot(
+            settings=settings,
+            lock=lock,
+            admin=admin,
+            logs=logs,
+            journal=journal,
+            boots=boots,
+            attempts=boots.begin(known=bool(journal.convicted) or chosen.changed),
+            chosen=chosen,
+            reloading=Reloading(settings, reread, admin, logs),
+        )
         try:
-            reloading = Reloading(settings, reread, admin, logs)
-            end = _serve(settings, lock, admin, logs, boots, attempts, journal, reloading)
+            return _serve(boot)
         except Stopped:
+            boot.not_counted()
             boots.succeeded()
             raise
         except (IocmngError, OSError) as error:
@@ -111,12 +161,11 @@ def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) ->
             # What ends a boot is read in the log by whoever was not at the terminal.
             _log.error("boot failed: %s", failure.detail)
             if isinstance(failure, (BootFailed, BadInput)):
-                boots.refused()
+                boot.not_counted()
             raise failure from error
         finally:
             journal.close()
             logs.close()
-        return end
 
 
 def _of_system(error: OSError, state_dir: Path) -> BootFailed:
@@ -141,27 +190,22 @@ def _logs(settings: Settings) -> LogBook:
     return logs
 
 
-def _serve(
-    settings: Settings,
-    lock: StateLock,
-    admin: Admin,
-    logs: LogBook,
-    boots: Boots,
-    attempts: int,
-    journal: Journal,
-    reloading: Reloading,
-) -> _End:
+def _serve(boot: _Boot) -> _End:
+    settings, journal, chosen, safe_mode = boot.settings, boot.journal, boot.chosen, boot.safe_mode
     problems = [str(finding) for finding in settings.findings]
-    problems += filter(None, (boots.problem, journal.problem))
-    safe_mode = "asked for" if settings.safe_mode else ""
-    if attempts > FAILED_BOOTS:
-        safe_mode = f"{attempts - 1} boots in a row have failed; the log of the last one says why"
+    problems += filter(None, (boot.boots.problem, journal.problem))
+    problems += chosen.problems
     desired = DesiredState(settings.state_dir / "desired.json", RealClock())
     problems += desired.load()
     # EPICS' libraries take half a second to load, part of it waiting; and they look at every frame of the stack
     # that imports them, which is short in a thread of its own.
     threading.Thread(target=import_module, args=("iocmng.host.host",), name="iocmng-import").start()
-    found = find_plugins(settings, journal, safe=bool(safe_mode))
+    if chosen.generation is not None and not safe_mode:
+        append_site(chosen.generation.site)
+        run_pth(chosen.generation.site)
+    found = find_plugins(
+        settings, journal, safe=bool(safe_mode), generation=chosen.generation, lost=chosen.lost
+    )
     plan = HostPlan(
         prefix=settings.prefix,
         default_prefix=settings.default_prefix,
@@ -179,32 +223,25 @@ def _serve(
         keep_runs=settings.runs.keep,
         script_roots=script_roots(settings),
         problems=(*problems, *found.problems),
-        describe_config=reloading.describe,
-        reload=reloading.reload,
+        describe_config=boot.reloading.describe,
+        reload=boot.reloading.reload,
         look_again=found.look_again,
         note=found.note,
         look_at=found.look_at,
         changed=found.changed,
+        provenance=found.provenance,
     )
-    return asyncio.run(_main(plan, settings, lock, admin, logs, boots, desired, found.hooks))
+    return asyncio.run(_main(plan, boot, desired, found.hooks))
 
 
-async def _main(
-    plan: HostPlan,
-    settings: Settings,
-    lock: StateLock,
-    admin: Admin,
-    logs: LogBook,
-    boots: Boots,
-    desired: DesiredState,
-    hooks: Any,
-) -> _End:
+async def _main(plan: HostPlan, boot: _Boot, desired: DesiredState, hooks: Any) -> _End:
+    admin, boots = boot.admin, boot.boots
     # The web framework takes a third of a second to import: it comes in while iocInit sleeps.
     admin.import_soon()
     from iocmng.host.host import Host
 
-    pv_client.init(pva=settings.pva)
-    host = Host(plan, logs, desired, hooks)
+    pv_client.init(pva=boot.settings.pva)
+    host = Host(plan, boot.logs, desired, hooks)
     host.make_records()
     host.serve_records()
     loop = asyncio.get_running_loop()
@@ -212,18 +249,25 @@ async def _main(
     host.url = admin.url
     host.begin()
     assert host.service is not None
+    # Before anybody can ask for an installation, whose unfinished generation would go too.
+    await asyncio.to_thread(_prune, plan.state_dir)
     await admin.start(host.service, await host.site.routers(), host.site.refuse_route)
-    lock.announce(admin.url)
+    boot.lock.announce(admin.url)
     print(summary(host.view(), [(one.view(), one.spec) for one in host.supervisor]), flush=True)
     gc.freeze()
     gc.enable()
     settle = loop.call_later(SETTLED_AFTER, lambda: threading.Thread(target=boots.succeeded).start())
+    confirming = Confirming(plan.state_dir, boot.chosen, partial(_told, host.events))
+    if not plan.safe_mode:
+        seconds = boot.settings.install.confirm_for
+        confirming.begin(host.supervisor, seconds, RealClock(), host.ending.restart)
     with ToldToSystemd(os.environ, host.supervisor.env.records, plan.prefix) as told:
         await host.ending.asked()
         told.reason = host.ending.reason or told.reason
         told.again = host.ending.again
     settle.cancel()
     kept = admin.hand_over() if host.ending.again else None
+    await confirming.over()
     await asyncio.gather(host.stop(), admin.stop(handed_over=kept is not None))
     await asyncio.to_thread(pv_client.close)
     boots.succeeded()
@@ -239,3 +283,13 @@ async def _main(
         _log.error("asks to be started again: %s", host.ending.reason)
         return _End(ExitCode.RESTART)
     return _End(ExitCode.DONE)
+
+
+def _prune(state_dir: Path) -> None:
+    for line in Generations(state_dir).prune():
+        _log.info("generations: %s", line)
+
+
+def _told(events: EventBus, text: str, good: bool) -> None:
+    _log.log(logging.INFO if good else logging.ERROR, "%s", text)
+    events.publish(EventKind.INSTALL, text=text, data={"confirmed": good})

@@ -11,12 +11,20 @@ from typing import Any
 from iocmng.host.admin import Admin
 from iocmng.runtime.logfiles import LogFormat
 from iocmng.runtime.logs import LogBook
-from iocmng.settings import NO_EFFECT, Settings
+from iocmng.settings import NO_EFFECT, InstallSettings, Settings
 from iocmng.wire import ChangedSetting, ReloadView
 
 LOG_KEYS = ("level", "format", "max_mb", "keep")
 ADMIN_KEYS = ("tokens", "anonymous", "allowed_hosts")
-LIVE = frozenset({*(f"log.{key}" for key in LOG_KEYS), *(f"admin.{key}" for key in ADMIN_KEYS), "token"})
+INSTALL_KEYS = tuple(InstallSettings.model_fields)
+LIVE = frozenset(
+    {
+        *(f"log.{key}" for key in LOG_KEYS),
+        *(f"admin.{key}" for key in ADMIN_KEYS),
+        *(f"install.{key}" for key in INSTALL_KEYS),
+        "token",
+    }
+)
 """Settings that take effect at once."""
 RESTART = "takes effect when the host is started again"
 IDLE = "this version does nothing with it yet"
@@ -41,6 +49,19 @@ class Reloading:
         self._admin = admin
         self._logs = logs
         self._one = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._settings
+
+    def check(self) -> None:
+        """Read the settings, and do nothing with them. Blocks.
+
+        Raises:
+            BadInput: A start of the host could not use them.
+        """
+        self._admin.renewal(self._reread())
 
     def describe(self) -> Mapping[str, Any]:
         """The settings in force with the origin of each, without secrets."""
@@ -97,6 +118,7 @@ class Reloading:
             present,
             log=present.log.model_copy(update={key: getattr(found.log, key) for key in LOG_KEYS}),
             admin=present.admin.model_copy(update={key: getattr(found.admin, key) for key in ADMIN_KEYS}),
+            install=found.install,
             token=found.token,
             file=found.file,
             origins=origins,

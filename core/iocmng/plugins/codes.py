@@ -229,6 +229,10 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "crashed-host": Code(
             "the host died while this was imported or started", "mend it, then iocmng reset NAME"
         ),
+        "generation": Code(
+            "what was installed through the host cannot be used: another Python or host, or damage",
+            "iocmng install --from-lock",
+        ),
         "probe-failed": Code(
             "the child process that imports plugins failed", "see the host's log; report it"
         ),

@@ -6,12 +6,13 @@ from iocmng.settings.load import load_settings
 from iocmng.settings.sample import sample
 from iocmng.settings.schema import schema
 from iocmng.settings.settings import Settings
-from iocmng.settings.site import AdminSettings, LogSettings, SiteFile, TokenSettings
+from iocmng.settings.site import AdminSettings, InstallSettings, LogSettings, SiteFile, TokenSettings
 from iocmng.settings.sitefile import NO_EFFECT
 
 __all__ = [
     "NO_EFFECT",
     "AdminSettings",
+    "InstallSettings",
     "InstanceSettings",
     "LogSettings",
     "PluginDirectory",

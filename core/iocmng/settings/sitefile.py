@@ -16,7 +16,7 @@ from iocmng.settings.site import SiteFile
 from iocmng.wire import Finding, Level
 
 SITE_FILES = (Path("iocmng.yaml"), Path("/etc/iocmng/iocmng.yaml"))
-NO_EFFECT = ("spares", "install", "scripts", "ioc_stats", "fleet")
+NO_EFFECT = ("ioc_stats", "fleet")
 """Keys that are read and typed, so that a site file survives, and that this version does nothing with."""
 
 
