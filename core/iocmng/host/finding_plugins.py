@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iocmng.host.generations import LostPlugins
 from iocmng.host.probe import Probe
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.catalog import Catalog, build_catalog
@@ -185,13 +186,28 @@ def _catalog(settings: Settings, hooks: Hooks, journal: Journal, focus: str | No
 
 
 def find_plugins(
-    settings: Settings, journal: Journal, *, safe: bool, generation: Generation | None = None
+    settings: Settings,
+    journal: Journal,
+    *,
+    safe: bool,
+    generation: Generation | None = None,
+    lost: Sequence[Discovered] = (),
 ) -> FoundPlugins:
-    """Find and validate all plugins; in safe mode none is looked for."""
+    """Find and validate all plugins; in safe mode none is looked for.
+
+    Args:
+        settings: The settings in force.
+        journal: Knows who ended the host the last time.
+        safe: Look for none.
+        generation: Whose folder is on the import path.
+        lost: Plugins that were installed through the host and cannot be used.
+    """
     hooks = Hooks()
     if safe:
         return FoundPlugins(settings, Catalog(()), hooks, journal, safe=True, generation=generation)
     register_sources(hooks)
+    if lost:
+        hooks.register(LostPlugins(lost), "lost", builtin=True)
     with Probe() as probe:
         hooks.load(judge=probe.judge_hooks)
     register_functions(hooks)
