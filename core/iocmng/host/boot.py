@@ -31,7 +31,7 @@ from iocmng.host.summary import summary
 from iocmng.links import pv_client
 from iocmng.plugins.installing.generations import Generations
 from iocmng.plugins.journal import Journal
-from iocmng.plugins.sitepath import append_site, run_pth
+from iocmng.plugins.sitepath import append_site
 from iocmng.runtime.clock import RealClock
 from iocmng.runtime.desired import Boots, DesiredState
 from iocmng.runtime.events import EventBus
@@ -202,7 +202,6 @@ def _serve(boot: _Boot) -> _End:
     threading.Thread(target=import_module, args=("iocmng.host.host",), name="iocmng-import").start()
     if chosen.generation is not None and not safe_mode:
         append_site(chosen.generation.site)
-        run_pth(chosen.generation.site)
     found = find_plugins(
         settings, journal, safe=bool(safe_mode), generation=chosen.generation, lost=chosen.lost
     )
