@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from iocmng.errors import BadInput, NotFound, Refused
+from iocmng.errors import NotFound, Refused
 from iocmng.names import did_you_mean
 from iocmng.runtime.events import EventBus
 from iocmng.wire import (
@@ -104,8 +104,6 @@ class MemoryInstalls:
                 raise Refused(
                     f"operation {one.id} ({one.verb}) is under way", hint="wait for it, or abort it"
                 )
-        if any("nonsense" in text for text in request.requirements):
-            raise BadInput("requirement 'nonsense!' cannot be read", hint="NAME, NAME==VERSION, …")
         self.requests.append((request, plan_only))
         number = f"op-{len(self._operations) + 1}"
         self.told_actors.append((f"{request.verb} {number}", actor))

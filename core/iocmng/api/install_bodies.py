@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from pydantic import Field
 
-from iocmng.api import sources
+from iocmng.api.lookup import shown
 from iocmng.api.models import Request
 from iocmng.errors import BadInput
+from iocmng.names import plugin_name_problem
+from iocmng.plugins.installing.sources import of_source, parse
 from iocmng.wire import InstallRequest, InstallVerb, SourceRequest
 
 MOST = 100
+_INSTALLED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 _NAMING = frozenset({InstallVerb.UNINSTALL, InstallVerb.FETCH})
 _WITHOUT = frozenset({InstallVerb.ROLLBACK, InstallVerb.FROM_LOCK})
 _FORMS: dict[str, frozenset[str]] = {
@@ -51,18 +56,22 @@ class SourceBody(Request):
         if bool(self.git_url) == bool(self.local_path):
             given = "git_url and local_path are both given" if self.git_url else "no source is given"
             raise BadInput(given, hint="one of `git_url` and `local_path`")
-        return SourceRequest(
-            name=sources.plugin_name("name", self.name),
-            git_url=_checked(sources.git_url, "git_url", self.git_url),
-            local_path=_checked(sources.local_path, "local_path", self.local_path),
-            path=_checked(sources.inner_path, "path", self.path),
-            branch=_checked(sources.branch, "branch", self.branch) if self.git_url else "",
+        if self.local_path and unquote(self.local_path) != self.local_path:
+            raise BadInput("local_path is URL-encoded", hint="write it as the folder is named")
+        source = SourceRequest(
+            name=plugin_name("name", self.name),
+            git_url=self.git_url or "",
+            local_path=self.local_path or "",
+            path=self.path or "",
+            branch=self.branch or "" if self.git_url else "",
             token=_token(self.pat) if self.git_url else "",
             auto_start=self.auto_start,
             auto_start_on_boot=self.auto_start_on_boot,
             autostart_order=self.autostart_order,
             parameters=self.parameters or {},
         )
+        of_source(source)
+        return source
 
 
 class PluginBody(SourceBody):
@@ -95,6 +104,7 @@ class InstallBody(Request):
     verb: InstallVerb = InstallVerb.INSTALL
     requirements: Annotated[list[str], Field(max_length=MOST)] = []
     source: SourceBody | None = None
+    sources: Annotated[list[SourceBody], Field(max_length=MOST)] = []
     generation: Annotated[int | None, Field(ge=0)] = None
     restart_host: bool = False
     accept_reconnect: bool = False
@@ -106,19 +116,21 @@ class InstallBody(Request):
             BadInput: Something of it is refused, or it does not fit together.
         """
         self._fits_together()
-        check = sources.installed_name if self.verb in _NAMING else sources.requirement
+        check = installed_name if self.verb in _NAMING else requirement
         return InstallRequest(
             verb=self.verb,
             requirements=_once(map(check, self.requirements)),
             source=self.source.source() if self.source else None,
+            sources=tuple(one.source() for one in self.sources),
             generation=self.generation,
             restart_host=self.restart_host,
             accept_reconnect=self.accept_reconnect,
         )
 
     def _fits_together(self) -> None:
-        verb, wanted = self.verb, bool(self.requirements) + (self.source is not None)
-        if self.source is not None and verb is not InstallVerb.INSTALL:
+        verb, from_source = self.verb, bool(self.source or self.sources)
+        wanted = bool(self.requirements) + from_source
+        if from_source and verb is not InstallVerb.INSTALL:
             raise BadInput(f"source cannot be given with {verb}", hint="only with install")
         if self.generation is not None and verb is not InstallVerb.ROLLBACK:
             raise BadInput(f"generation cannot be given with {verb}", hint="only with rollback")
@@ -126,7 +138,7 @@ class InstallBody(Request):
             raise BadInput(f"requirements cannot be given with {verb}", hint="it takes what is recorded")
         if verb not in _WITHOUT and wanted != 1:
             said = "requirements and source are both given" if wanted else f"nothing to {verb} is given"
-            raise BadInput(said, hint="`requirements`, or `source` for one plugin directory")
+            raise BadInput(said, hint="`requirements`, or `source` or `sources` for plugin directories")
 
 
 class RollbackBody(Request):
@@ -146,8 +158,41 @@ class RollbackBody(Request):
         )
 
 
-def _checked(check: Callable[[str, str], str], key: str, value: str | None) -> str:
-    return check(key, value) if value else ""
+def plugin_name(key: str, name: str) -> str:
+    """Pass what can name a plugin or an instance.
+
+    Raises:
+        BadInput: It cannot.
+    """
+    if plugin_name_problem(name):
+        raise BadInput(
+            f"{key} {shown(name)} can name no plugin",
+            hint="letters, digits, - and _, with a letter or digit first, at most 128 of them",
+        )
+    return name
+
+
+def installed_name(text: str) -> str:
+    """Pass what may name a plugin or a distribution that is here.
+
+    Raises:
+        BadInput: It cannot.
+    """
+    if not _INSTALLED.match(text):
+        raise BadInput(
+            f"{shown(text)} names no plugin and no distribution", hint="`iocmng list` shows what is installed"
+        )
+    return text
+
+
+def requirement(text: str) -> str:
+    """Pass a requirement, the path of a wheel or folder, or a `git+` address.
+
+    Raises:
+        BadInput: It is none, or holds a secret, which is not repeated.
+    """
+    parse(text)
+    return text.strip()
 
 
 def _token(given: str | None) -> str:

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
-from iocmng.api import models, sources
+from iocmng.api import models
 from iocmng.api.gate import caller
 from iocmng.api.guard import AdminRoute, ViewerRoute, router
-from iocmng.api.install_bodies import InstallBody, PluginBody, RollbackBody
+from iocmng.api.install_bodies import InstallBody, PluginBody, RollbackBody, plugin_name, requirement
 from iocmng.api.instances import COLLECTIONS
 from iocmng.api.lookup import LONGEST_WAIT, Patience, Wait, of_kind, operation_id
 from iocmng.api.operations import accepted, over, told
@@ -151,11 +151,11 @@ class Membership:
         actor, installs = caller(request).actor, self._control.installs
         match body.form():
             case "requirement":
-                wanted = sources.requirement(body.requirement or "")
+                wanted = requirement(body.requirement or "")
                 return installs.begin(InstallRequest(requirements=(wanted,)), actor), ""
             case "plugin":
-                plugin = sources.plugin_name("plugin", body.plugin or "")
-                name = sources.plugin_name("name", body.name)
+                plugin = plugin_name("plugin", body.plugin or "")
+                name = plugin_name("name", body.name)
                 given = body.parameters or {}
                 return installs.add_instance(plugin, name, given, body.prefix or None, actor), name
         source = body.source()

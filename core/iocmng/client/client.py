@@ -9,6 +9,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from iocmng.client.handles import PATIENCE, Handles, Job, Task
+from iocmng.client.installs import InstallRequests
 from iocmng.client.pvs import Pvs, pv_view
 from iocmng.client.stream import follow
 from iocmng.client.transport import Params, Transport
@@ -32,7 +33,7 @@ from iocmng.wire import (
 )
 
 
-class Client:
+class Client(InstallRequests):
     """A running host.
 
     Args:
@@ -103,10 +104,13 @@ class Client:
     def act(self, name: str, verb: Trigger, *, wait: float = PATIENCE) -> InstanceView:
         """Apply start, stop, pause, resume, restart or reset; wait at most `wait` seconds for the new state.
 
+        A restart never fetches the source of the code again: that is `fetch`.
+
         Raises:
             IocmngError: It was applied, and failed (code `not-started`).
         """
-        return self._acted(f"/plugins/{_segment(name)}/{verb.value}", wait)
+        fetching: dict[str, bool] = {"fetch": False} if verb is Trigger.RESTART else {}
+        return self._acted(f"/plugins/{_segment(name)}/{verb.value}", wait, fetching)
 
     def enable(self, name: str, enabled: bool) -> InstanceView:
         """Let it start at boot or not; disabling also stops it now."""
@@ -261,8 +265,8 @@ class Client:
     def _get(self, path: str, params: Params | None = None) -> Any:
         return self._transport.request("GET", path, params=params)
 
-    def _acted(self, path: str, wait: float) -> InstanceView:
-        params: Params = {"wait": wait} if wait else {}
+    def _acted(self, path: str, wait: float, more: Mapping[str, bool] | None = None) -> InstanceView:
+        params: Params = {**({"wait": wait} if wait else {}), **(more or {})}
         answer = self._transport.request("POST", path, params=params, wait=wait)
         return from_plain(InstanceView, answer["instance"])
 

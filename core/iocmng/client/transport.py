@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from iocmng.client.token import FoundToken, find_token, normal_url, running_hosts
 from iocmng.errors import (
     BadInput,
+    InstallFailed,
+    InstallRefused,
     IocmngError,
     LinkError,
     LinkRefused,
@@ -42,9 +44,10 @@ _BY_STATUS: Mapping[int, type[IocmngError]] = {
     413: BadInput,
     422: BadInput,
 }
+_CODED = (LinkError, LinkRefused, LinkTimeout, LinkValueError, InstallFailed, InstallRefused)
 _BY_CODE: Mapping[str, type[IocmngError]] = {
     "not-started": IocmngError,
-    **{cls.code: cls for cls in (LinkError, LinkRefused, LinkTimeout, LinkValueError)},
+    **{cls.code: cls for cls in _CODED},
 }
 
 
