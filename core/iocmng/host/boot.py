@@ -245,6 +245,7 @@ async def _main(plan: HostPlan, boot: _Boot, desired: DesiredState, hooks: Any) 
     host.serve_records()
     loop = asyncio.get_running_loop()
     serve_signals(host.ending.stop)
+    host.ending.check = boot.reloading.check
     host.url = admin.url
     host.begin()
     assert host.service is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from iocmng.errors import InstallFailed, NotFound
+from iocmng.errors import BadInput, InstallFailed, NotFound
 from iocmng.host.generations import BootGeneration, uncount, without_pending
 from iocmng.plugins.environment import canonical
 from iocmng.plugins.installing.generations import Generations
@@ -93,7 +93,10 @@ class Confirming:
             return
         self._told(text, not reason)
         if reason:
-            restart()
+            try:
+                restart()
+            except BadInput as error:
+                self._told(f"the host cannot restart with the settings as they are: {error}", False)
 
     def _confirm(self, reason: str) -> str:
         pointer = self._store.pointer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class Ending:
@@ -11,11 +12,13 @@ class Ending:
     Attributes:
         reason: Why whoever started the host should start it anew, "" when nobody should.
         again: Whether the process is to be replaced by a new one of itself.
+        check: Raises BadInput when a new process could not come up with the present settings. Reads files.
     """
 
     def __init__(self) -> None:
         self.reason = ""
         self.again = False
+        self.check: Callable[[], None] = lambda: None
         self._asked = asyncio.Event()
 
     def stop(self) -> None:
@@ -29,7 +32,12 @@ class Ending:
         self._asked.set()
 
     def restart(self) -> None:
-        """The process is to be replaced by a new one of itself; when it ends anyway, that goes on."""
+        """The process is to be replaced by a new one of itself; when it ends anyway, that goes on.
+
+        Raises:
+            BadInput: It would not come up; nothing happens.
+        """
+        self.check()
         self.again = self.again or not self._asked.is_set()
         self._asked.set()
 
