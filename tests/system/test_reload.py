@@ -111,6 +111,16 @@ def test_tokens_come_change_and_go(site: Site) -> None:
     assert site.role(SECRETS["second"]) == 401
 
 
+def test_how_plugins_are_installed_changes_at_once(site: Site) -> None:
+    done = site.reload(SITE + "install: {confirm_for: 3, allow: [acme-*]}\n")
+    assert {change["key"]: change["applied"] for change in done["changes"]} == {
+        "install.confirm_for": True,
+        "install.allow": True,
+    }
+    assert done["restart_required"] is False
+    assert site.setting("install.confirm_for") == (3.0, "site")
+
+
 def test_what_needs_a_restart_is_named_and_stays_as_it_is(site: Site) -> None:
     changed = SITE.replace("RELOAD", "OTHER").replace("period: 10", "period: 20") + "spares: {ai: 7}\n"
     for _ in range(2):
@@ -119,7 +129,7 @@ def test_what_needs_a_restart_is_named_and_stays_as_it_is(site: Site) -> None:
         assert set(by_key) == {"prefix", "autosave.period", "spares.ai"}
         assert not any(change["applied"] for change in by_key.values())
         assert done["restart_required"] is True
-        assert "started again" in by_key["prefix"]["remark"]
+        assert all("started again" in by_key[key]["remark"] for key in ("prefix", "spares.ai"))
     site.host.read("pva", "RELOAD:HOST:RESTART_REQUIRED", wanted=1)
     assert site.setting("prefix") == ("RELOAD", "site")
     assert site.setting("autosave.period") == (10.0, "site")

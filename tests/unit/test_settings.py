@@ -306,13 +306,7 @@ def test_keys_without_effect_are_warned_about(tmp_path: Path) -> None:
     site += "ioc_stats: yes\nscripts: {roots: [/opt]}\nruns: {keep: 5}\n"
     settings = load(tmp_path, site)
     keys = [finding.where.key for finding in settings.findings]
-    assert keys == [
-        "spares",
-        "install",
-        "scripts",
-        "ioc_stats",
-        "fleet",
-    ]
+    assert keys == ["ioc_stats", "fleet"]
     assert {finding.code for finding in settings.findings} == {"no-effect-yet"}
     assert (settings.spares.ai, settings.spares.arrays.float64, settings.runs.keep) == (3, 2, 5)
 
@@ -346,7 +340,7 @@ def test_the_sample_is_valid_and_states_the_defaults(tmp_path: Path) -> None:
     for key in SiteFile.model_fields:
         if key != "prefix":
             assert getattr(site, key) == getattr(default, key), key
-    for key in SiteFile.model_fields.keys() - {"spares", "install", "scripts", "ioc_stats", "fleet"}:
+    for key in SiteFile.model_fields.keys() - {"ioc_stats", "fleet"}:
         assert f"{key}:" in sample(), key
 
 

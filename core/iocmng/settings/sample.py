@@ -40,6 +40,37 @@ instances: []
 only_listed: false       # true: plugins that are not listed above get no instance
 exclude: []              # plugins without instance and records
 
+# Records for plugins that arrive while the host runs. HOST:SPARES_FREE counts the tasks that still fit.
+spares:
+  instances: 16          # the default PVs of that many new instances, and beside them so many for their own:
+  ai: 128
+  ao: 32
+  longin: 64
+  longout: 16
+  int64in: 16
+  int64out: 8
+  bi: 64
+  bo: 32
+  mbbi: 32
+  mbbo: 16
+  stringin: 32
+  stringout: 16
+  lsi: 16
+  lso: 8
+  arrays: {float64: 16, int32: 4, uint8: 4, string: 4}
+  array_length: 4096     # elements of each
+
+install:
+  enabled: true          # false: no plugin comes or goes while the host runs
+  backend: uv            # or pip
+  # index: https://packages.lab.example/simple     # default: what the backend is configured for
+  allow: []              # name patterns of what may be installed, like [acme-*]; none for all
+  wheels_only: true      # false: packages of an index may be built here, which runs their code
+  confirm_for: 10        # seconds that a new version must run; else the one before comes back
+
+scripts:
+  roots: []              # folders under which scripts with an absolute path must lie
+
 autosave:
   period: 10             # seconds
   keep: 5                # backups of each file

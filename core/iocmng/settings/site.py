@@ -110,12 +110,18 @@ class AutosaveSettings(Strict):
 class InstallSettings(Strict):
     """Installing plugins while the host runs."""
 
-    enabled: Flag = True
-    backend: Literal["uv", "pip"] = "uv"
-    index: Text | None = Field(default=None, description="Address of the package index.")
+    enabled: Flag = Field(default=True, description="Whether plugins may come and go while the host runs.")
+    backend: Literal["uv", "pip"] = Field(default="uv", description="Program that resolves and installs.")
+    index: Text | None = Field(
+        default=None, description="Address of the package index; default: what the backend is configured for."
+    )
     allow: Texts = Field(default=(), description="Name patterns of what may be installed; none for all.")
-    wheels_only: Flag = True
-    confirm_for: Seconds = Field(default=10.0, description="Seconds that a new version must run well.")
+    wheels_only: Flag = Field(
+        default=True, description="Take only wheels from an index: building a package runs its code."
+    )
+    confirm_for: Seconds = Field(
+        default=10.0, description="Seconds that a new version must run; else the one before comes back."
+    )
 
 
 class ScriptSettings(Strict):
