@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
+from iocmng.host.added import AddedInstances
 from iocmng.host.admin import Admin
 from iocmng.host.again import Start, exec_again
 from iocmng.host.confirming import Confirming
 from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came, stop_on_signals
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.generations import BootGeneration, boot_generation, uncount
+from iocmng.host.installing import InstallPlan
 from iocmng.host.notify import ToldToSystemd
 from iocmng.host.plan import HostPlan, script_roots
 from iocmng.host.reloading import Reloading
@@ -202,8 +204,14 @@ def _serve(boot: _Boot) -> _End:
     threading.Thread(target=import_module, args=("iocmng.host.host",), name="iocmng-import").start()
     if chosen.generation is not None and not safe_mode:
         append_site(chosen.generation.site)
+    added = AddedInstances(settings.state_dir, time.time())
+    problems += added.problems
     found = find_plugins(
-        settings, journal, safe=bool(safe_mode), generation=chosen.generation, lost=chosen.lost
+        added.with_added(settings),
+        journal,
+        safe=bool(safe_mode),
+        generation=chosen.generation,
+        lost=chosen.lost,
     )
     plan = HostPlan(
         prefix=settings.prefix,
@@ -229,6 +237,13 @@ def _serve(boot: _Boot) -> _End:
         look_at=found.look_at,
         changed=found.changed,
         provenance=found.provenance,
+        installing=InstallPlan(
+            found=found,
+            added=added,
+            settings=lambda: boot.reloading.settings.install,
+            spares=settings.spares,
+            environ=settings.environ,
+        ),
     )
     return asyncio.run(_main(plan, boot, desired, found.hooks))
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iocmng.host.generations import LostPlugins
 from iocmng.host.probe import Probe
+from iocmng.plugins.arrivals import judge_arrivals
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.catalog import Catalog, build_catalog
 from iocmng.plugins.discovery import Discovered
-from iocmng.plugins.environment import canonical
+from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.installing.model import Generation
 from iocmng.plugins.journal import Journal
@@ -20,7 +22,8 @@ from iocmng.plugins.sitefunctions import register_functions
 from iocmng.plugins.sources import register_sources
 from iocmng.plugins.verdict import VerdictStore
 from iocmng.settings import Settings
-from iocmng.spec import PluginRef
+from iocmng.settings.instances import InstanceSettings
+from iocmng.spec import InstanceSpec, PluginRef
 
 
 class FoundPlugins:
@@ -163,6 +166,38 @@ class FoundPlugins:
         )
         different = bool(added or removed or changed)
         return {"added": added, "removed": removed, "changed": changed, "restart_required": different}
+
+    def environment(self, generation: Generation | None) -> Environment:
+        """The distributions of the base and a generation. Blocks."""
+        return environment_over(generation.site if generation else None)
+
+    def judge(
+        self,
+        generation: Generation | None,
+        changed: Collection[str],
+        running: Sequence[InstanceSpec],
+        *,
+        added: InstanceSettings | None = None,
+    ) -> Catalog:
+        """Judge the instances of distributions that a generation adds or changes; `added` beside the configured ones.
+
+        Blocks. Never raises because of a plugin.
+        """
+        settings = self._settings
+        if added is not None:
+            settings = replace(settings, instances=(*settings.instances, added))
+        site = generation.site if generation else None
+        with Probe(path=import_path(site), sites=[site] if site else []) as probe:
+            return judge_arrivals(
+                settings,
+                self.hooks,
+                environment=self.environment(generation),
+                lock=generation.lock if generation else None,
+                prober=probe,
+                changed=changed,
+                running=running,
+                store=VerdictStore(settings.state_dir),
+            )
 
     def _catalog(self, focus: str | None = None) -> Catalog:
         return _catalog(self._settings, self.hooks, self._journal, focus)

@@ -10,19 +10,22 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from iocmng.base import ScriptJob
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.cothreads import Scheduler
 from iocmng.host.ending import Ending
 from iocmng.host.heartbeats import Heartbeats
+from iocmng.host.installing import Running, installs_of
+from iocmng.host.installs import NoInstalls
 from iocmng.host.intents import Intents
 from iocmng.host.linking import Linking
 from iocmng.host.loading import RecordLoader
 from iocmng.host.looking import LookingAgain
+from iocmng.host.making import Maker
 from iocmng.host.panel import HostPanel
 from iocmng.host.plan import HostPlan
 from iocmng.host.problems import present_problems
@@ -39,24 +42,24 @@ from iocmng.plugins.hooks import Hooks
 from iocmng.runtime.authorloop import ThreadedAuthorLoop
 from iocmng.runtime.autosave import Autosave
 from iocmng.runtime.clock import RealClock
+from iocmng.runtime.control import InstallControl
 from iocmng.runtime.desired import DesiredState, Intent
 from iocmng.runtime.environment import Environment
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
-from iocmng.runtime.job import JobInstance
 from iocmng.runtime.jobyard import JobYard
 from iocmng.runtime.logs import LogBook
-from iocmng.runtime.ports import RecordPort, Trace
+from iocmng.runtime.ports import RecordPort
 from iocmng.runtime.runs_disk import DiskRuns
 from iocmng.runtime.supervisor import Supervisor
-from iocmng.runtime.task import TaskInstance
 from iocmng.runtime.watchdog import Beat, Watchdog
-from iocmng.spec import Kind, RecordSpec
+from iocmng.spec import RecordSpec
 from iocmng.spec.defaults import host_records
 from iocmng.values import Reading
 from iocmng.version import VERSION
 from iocmng.wire import Actor, Event, EventKind, HostView, ReloadView
 
+_Specs = Sequence[RecordSpec]
 _log = logging.getLogger("iocmng.host")
 BOOT = Actor(via="host")
 STOP_SLACK = 0.5
@@ -128,12 +131,12 @@ class Host:
         self._runs = DiskRuns(plan.state_dir / "runs", plan.keep_runs)
         self._yard = JobYard(self._runs, roots=plan.script_roots)
         self.site = SiteHooks(hooks, self._runs.run)
-        self._looking = (
-            LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None
-        )
+        looking = LookingAgain(plan.look_at, self._loop, self._environment.post) if plan.look_at else None
+        self._maker = Maker(plan, self._environment, self._yard, self._intents, looking)
         self._panel: HostPanel | None = None
         self._watchdog: Watchdog | None = None
         self._made: list[Candidate] = []
+        self._awaiting: set[str] = set()
         self._counting = False
         self._beat_found: Beat | None = None
         self.service: HostService | None = None
@@ -173,40 +176,13 @@ class Host:
             self._complain(note)
         self._yard.recover(self._environment.post)
         for candidate in self._made:
-            self.supervisor.add(self._instance(candidate))
-        probe = next(iter(self._host_records.values()), None) or self._first_readonly()
+            self.supervisor.add(self._maker.make(candidate))
+        outputs = (record for made in self._made for record in made.spec.records if not record.writable)
+        probe = next(chain(self._host_records.values(), outputs), None)
         if probe is not None and self.plan.pva:
             check_served(probe.name, probe.name, self.ca_port, self.pva_port)
-        self._records.on_trace(self._audit_put)
+        self._records.on_trace(self._environment.events.audit_put)
         self._environment.events.subscribe(self._on_event)
-
-    def _first_readonly(self) -> RecordSpec | None:
-        return next(
-            (record for made in self._made for record in made.spec.records if not record.writable), None
-        )
-
-    def _instance(self, candidate: Candidate) -> Instance:
-        spec = candidate.spec
-        instance: Instance
-
-        def load() -> type:
-            if spec.script is not None and ":" not in spec.plugin.target:
-                return ScriptJob
-            return self.plan.load(spec.plugin, spec.name)
-
-        if spec.kind is Kind.JOB and candidate.valid:
-            instance = JobInstance(
-                spec, self._environment, self._yard, load=load, findings=candidate.findings
-            )
-        else:
-            instance = TaskInstance(
-                spec, self._environment, load=load, findings=candidate.findings, valid=candidate.valid
-            )
-            if self._looking is not None:
-                instance.renewal.look = partial(self._looking.ask, spec.name)
-                instance.renewal.changed = partial(self.plan.changed, spec.name)
-                instance.renewal.wanted = partial(self._intents.starts, instance)
-        return instance
 
     def begin(self) -> None:
         """Start instances as settings and operators want, and the watchdog; the host is in RUN then."""
@@ -237,13 +213,9 @@ class Host:
             site_metrics=self.site.metrics,
             reload=self._reload,
         )
+        self.service.installs = self._installs(self.service)
         self.service.serving = True
-        names = {
-            name
-            for name in wanted
-            if self._intents.starts(self.supervisor.get(name))
-            and (not self.plan.only or name in self.plan.only)
-        }
+        names = {instance.name for instance in self.supervisor if self._starts(instance)}
         paused = {name for name, desired in wanted.items() if desired.intent is Intent.PAUSED}
         self.supervisor.start(names, paused, BOOT)
         self._watchdog = Watchdog(
@@ -256,13 +228,54 @@ class Host:
         self._watchdog.start()
         self.site.started(self.service)
 
+    def _starts(self, instance: Instance) -> bool:
+        return self._intents.starts(instance) and (not self.plan.only or instance.name in self.plan.only)
+
+    def _installs(self, service: HostService) -> InstallControl:
+        if self.plan.installing is None:
+            return NoInstalls(self.ending)
+        return installs_of(
+            self.plan.installing,
+            Running(
+                supervisor=self.supervisor,
+                make=self._make,
+                told=partial(self._told, service),
+                autosave=self._autosave,
+                desired=self._desired,
+                starts=self._starts,
+                disable=lambda name, actor: service.enable(name, False, actor),
+                restart_required=partial(self._wait_for_restart, "generation"),
+                ending=self.ending,
+                boot_id=self.boot_id,
+                state_dir=self.plan.state_dir,
+                safe_mode=self.plan.safe_mode,
+            ),
+        )
+
+    def _make(self, candidate: Candidate) -> Instance:
+        """An instance that arrives while the host runs."""
+        instance = self._maker.make(candidate)
+        self._intents.apply(instance)
+        return instance
+
+    def _told(self, service: HostService, appeared: _Specs, gone: _Specs) -> None:
+        """Records have come or gone."""
+        service.own.changed(appeared, gone)
+        self._linking.rebind(record.name for record in (*appeared, *gone))
+        self._count()
+
+    def _wait_for_restart(self, what: str, waits: bool) -> None:
+        """Say whether something of a kind takes effect with the next start of the host."""
+        (self._awaiting.add if waits else self._awaiting.discard)(what)
+        if self._panel is not None:
+            self._panel.show("RESTART_REQUIRED", bool(self._awaiting))
+
     def _read(self, name: str) -> Reading:
         return self._records.record(name).read()
 
     async def _reload(self) -> ReloadView:
         view = await self.plan.reload()
-        if self._panel is not None:
-            self._panel.show("RESTART_REQUIRED", view.restart_required)
+        self._wait_for_restart("settings", view.restart_required)
         return view
 
     def _look_again(self, actor: Actor) -> Mapping[str, Any]:
@@ -306,14 +319,6 @@ class Host:
         if self._panel is not None:
             self._panel.count(self.supervisor)
 
-    def _audit_put(self, trace: Trace) -> None:
-        self._environment.events.publish(
-            EventKind.AUDIT,
-            text=f"put {trace.name}: {trace.old} -> {trace.new}",
-            data={"pv": trace.name, "old": trace.old, "new": trace.new},
-            actor=trace.actor,
-        )
-
     @property
     def events(self) -> EventBus:
         """The bus."""
@@ -321,6 +326,8 @@ class Host:
 
     async def stop(self) -> None:
         """Stop all instances, dependents first, each within its own `stop_timeout`, and save inputs."""
+        assert self.service is not None
+        await self.service.installs.close()
         self._enter(
             HostState.STOPPING, self.ending.reason or ("restarting" if self.ending.again else "stopping")
         )
@@ -373,7 +380,7 @@ class Host:
             python=platform.python_version(),
             ca_port=self.ca_port,
             pva_port=self.pva_port,
-            records=len(self._host_records) + sum(len(made.spec.records) for made in self._made),
+            records=len(self._host_records) + sum(len(one.spec.records) for one in self.supervisor),
             state_dir=str(self.plan.state_dir),
             message=self.plan.safe_mode,
             default_prefix=self.plan.default_prefix,

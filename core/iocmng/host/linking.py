@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from iocmng.host.inside import InsidePuts
@@ -41,15 +41,19 @@ class Linking:
     ) -> None:
         self.client = Links(default)
         inside = InsidePuts(records, post, heard)
-        routed = Routed(LocalPvs(records, inside.put), self.client)
-        self.wiring = Wiring(routed, clock)
-        pv_client.adopt(routed)
+        self._routed = Routed(LocalPvs(records, inside.put), self.client)
+        self.wiring = Wiring(self._routed, clock)
+        pv_client.adopt(self._routed)
         self.evaluation = RunQueue(clock)
         self.latches = LatchFiles(directory / "latches", clock, self._complain)
         self.problem = ""
 
     def _complain(self, problem: str) -> None:
         self.problem = problem
+
+    def rebind(self, names: Iterable[str]) -> None:
+        """Records of these full PV names have come or gone: links to them are led anew."""
+        self._routed.rebind(names)
 
     def close(self) -> None:
         """Evaluate no more, write what is pending, let go of all PVs; may block for the time of a write."""

@@ -49,6 +49,12 @@ class OwnPvs:
         for instance in instances:
             self._specs.update((spec.name, spec) for spec in instance.spec.records)
 
+    def changed(self, appeared: Iterable[RecordSpec], gone: Iterable[RecordSpec]) -> None:
+        """Records have come or gone."""
+        for spec in gone:
+            self._specs.pop(spec.name, None)
+        self._specs.update((spec.name, spec) for spec in appeared)
+
     def find(self, name: str) -> RecordSpec | None:
         """The record of a full name."""
         return self._specs.get(name)
@@ -88,6 +94,6 @@ class OwnPvs:
             f"{one.spec.pv_prefix}:{port or '*'}" for one in self._instances if one.name == instance
         ]
         patterns = (pattern, *of_instance)
-        for name, spec in self._specs.items():
+        for name, spec in tuple(self._specs.items()):
             if any(fnmatch.fnmatchcase(name, one) for one in patterns):
                 yield spec

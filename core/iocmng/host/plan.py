@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iocmng.errors import Refused
 from iocmng.plugins.candidate import Candidate
@@ -13,6 +13,9 @@ from iocmng.runtime.runs import KEEP_RUNS
 from iocmng.settings.settings import Settings
 from iocmng.spec import PluginRef
 from iocmng.wire import ReloadView
+
+if TYPE_CHECKING:
+    from iocmng.host.installing import InstallPlan
 
 Load = Callable[[PluginRef, str], type]
 """Imports the class of a plugin for the instance of that name."""
@@ -57,6 +60,7 @@ class HostPlan:
         look_at: Validates one instance again, after which `load` gives its present code; None when it is gone.
         changed: Whether files of an instance's plugin differ from what is loaded.
         provenance: Generation and origin of a plugin's distribution, as `InstanceView` has them.
+        installing: Lets plugins come and go; None where that is not foreseen.
         boot_times: Seconds each phase before took, for the log.
     """
 
@@ -85,6 +89,7 @@ class HostPlan:
     look_at: Callable[[str], Candidate | None] | None = None
     changed: Callable[[str], bool] = lambda instance: False
     provenance: Callable[[PluginRef], tuple[int | None, str]] = _from_base
+    installing: InstallPlan | None = None
     boot_times: Mapping[str, float] = field(default_factory=dict)
 
 

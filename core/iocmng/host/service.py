@@ -11,12 +11,14 @@ from iocmng.base.beamline import describe_devices
 from iocmng.base.devices import created_devices
 from iocmng.errors import BadInput, NotFound, Refused
 from iocmng.host.inside import client_value
+from iocmng.host.installs import NoInstalls
 from iocmng.host.own_pvs import OwnPvs
 from iocmng.host.parameters import changed_values, parameter_views, schema_of
 from iocmng.host.pv_access import HostPvs
 from iocmng.host.views import pv_view, task_detail
 from iocmng.lifecycle import Trigger
 from iocmng.names import Provider
+from iocmng.runtime.control import InstallControl
 from iocmng.runtime.desired import DesiredState, Intent
 from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
@@ -71,7 +73,7 @@ class HostService:
     ) -> None:
         self._supervisor = supervisor
         self._records = records
-        self._own = OwnPvs(supervisor, host_records, describe_host().prefix)
+        self.own = OwnPvs(supervisor, host_records, describe_host().prefix)
         self._logs = logs
         self._runs = runs
         self._desired = desired
@@ -82,9 +84,10 @@ class HostService:
         self._reload = reload
         self._beamline = beamline
         self._pv_access = HostPvs(
-            links, provider, own=self._own, records=records, put_own=self.put_pv, events=self.events
+            links, provider, own=self.own, records=records, put_own=self.put_pv, events=self.events
         )
         self.serving = False
+        self.installs: InstallControl = NoInstalls()
 
     @property
     def events(self) -> EventBus:
@@ -292,17 +295,17 @@ class HostService:
 
     def pvs(self, pattern: str = "*") -> Iterator[PvView]:
         """This host's PVs: of an instance by its name, or by a shell pattern of `INSTANCE:PORT` or full names."""
-        for spec in self._own.matching(pattern):
+        for spec in self.own.matching(pattern):
             yield pv_view(spec, self._records.record(spec.name))
 
     def pv(self, name: str) -> PvView:
         """One PV of this host, by full name or `INSTANCE:PORT`."""
-        spec = self._own.get(name)
+        spec = self.own.get(name)
         return pv_view(spec, self._records.record(spec.name))
 
     def put_pv(self, name: str, value: Any, actor: Actor) -> PvView:
         """Write one of this host's writable PVs as a client would."""
-        spec = self._own.get(name)
+        spec = self.own.get(name)
         if not spec.writable:
             raise Refused(
                 f"{spec.name} is read-only",

@@ -256,3 +256,6 @@ class InstallControl(Protocol):
 
     def restart_host(self, actor: Actor) -> None:
         """Replace the process by a new one of itself, as soon as the state is saved and instances have stopped."""
+
+    async def close(self) -> None:
+        """The host stops: end what is under way."""

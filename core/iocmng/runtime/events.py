@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from itertools import takewhile
 from typing import Any
 
-from iocmng.runtime.ports import Clock, Undo
+from iocmng.runtime.ports import Clock, Trace, Undo
 from iocmng.wire import Actor, Event, EventKind
 
 _log = logging.getLogger("iocmng.events")
@@ -47,6 +47,15 @@ class EventBus:
             except Exception:  # noqa: BLE001 - a border: a subscriber's fault must not reach the publisher
                 _log.exception("subscriber %r failed on event %d", subscriber, event.id)
         return event
+
+    def audit_put(self, trace: Trace) -> None:
+        """Publish that a client wrote a record."""
+        self.publish(
+            EventKind.AUDIT,
+            text=f"put {trace.name}: {trace.old} -> {trace.new}",
+            data={"pv": trace.name, "old": trace.old, "new": trace.new},
+            actor=trace.actor,
+        )
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> Undo:
         """Hear every event from now on; the returned call ends it."""

@@ -137,9 +137,13 @@ class Pointer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What a plan came to: the new lock, and how its distributions differ from the generation in force."""
+    """What a plan came to: the new lock, and how its distributions differ from the generation in force.
+
+    `remark` is for people, above all why nothing changes.
+    """
 
     request: InstallRequest
     lock: Lock
     changes: tuple[DistributionChange, ...]
     before: Generation | None
+    remark: str = ""

@@ -1,0 +1,309 @@
+"""Operations of installing, step by step: plan, diff, stage, probe, switch, confirm."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from iocmng.errors import InstallFailed, InstallRefused, Refused, SparesShort
+from iocmng.host.added import AddedInstances
+from iocmng.host.changing import Changing
+from iocmng.host.ending import Ending
+from iocmng.host.finding_plugins import FoundPlugins
+from iocmng.host.operation import Operation
+from iocmng.host.planning import Change, complete_plan
+from iocmng.plugins.installing.generations import Generations
+from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolution
+from iocmng.runtime.instance import Instance
+from iocmng.settings import InstallSettings
+from iocmng.settings.instances import InstanceSettings
+from iocmng.wire import InstallVerb, Level, OperationState, PlanView, Step
+
+if TYPE_CHECKING:
+    from iocmng.plugins.installing.installer import Installer
+
+_log = logging.getLogger("iocmng.install")
+RAISE_SPARES = (
+    "raise `spares` in the site file, or install with --restart-host: at its start a host makes all records"
+)
+
+
+class Performing:
+    """On the loop's thread; what blocks goes to other threads.
+
+    Args:
+        found: The host's plugins.
+        changing: Exchanges instances and modules.
+        generations: What is staged.
+        installer: Made anew for each operation: its settings may have changed.
+        added: Instances beside those of the site file.
+        settings: The section `install` in force.
+        ending: How the host ends.
+        restart_required: Told whether a generation waits for the next start of the host.
+        safe: Why the host runs without plugins, or "".
+    """
+
+    def __init__(
+        self,
+        found: FoundPlugins,
+        changing: Changing,
+        *,
+        generations: Generations,
+        installer: Callable[[], Installer],
+        added: AddedInstances,
+        settings: Callable[[], InstallSettings],
+        ending: Ending,
+        restart_required: Callable[[bool], None],
+        safe: str = "",
+    ) -> None:
+        self._found = found
+        self._changing = changing
+        self._generations = generations
+        self._installer = installer
+        self._added = added
+        self._settings = settings
+        self._ending = ending
+        self._restart_required = restart_required
+        self._safe = safe
+
+    @property
+    def generation(self) -> Generation | None:
+        """What is installed in the running host."""
+        return self._found.generation
+
+    async def perform(self, operation: Operation) -> None:
+        """Do what an admin asks for, to its end.
+
+        Raises:
+            IocmngError: A step refused or failed; all is as before.
+            Aborted: Somebody asked for that.
+        """
+        request = operation.request
+        if request.verb is InstallVerb.ROLLBACK:
+            await self._roll_back(operation)
+            return
+        self._nothing_pending(operation)
+        installer = self._installer()
+        with operation.step(Step.PLAN):
+            resolution = await asyncio.to_thread(installer.resolve, request, operation.tell)
+        if not resolution.changes:
+            await self._unchanged(operation, installer, resolution)
+            return
+        with operation.step(Step.DIFF):
+            plan = PlanView(distributions=resolution.changes)
+            operation.plan(plan)
+        with operation.step(Step.STAGE):
+            generation = await asyncio.to_thread(installer.stage, resolution, operation.tell)
+            operation.staged(generation.number)
+        try:
+            await self._take_up(operation, plan, resolution, generation, installer)
+        except BaseException:
+            await self._discard_unless_in_force(generation)
+            raise
+        if operation.view.planned_only:
+            await self._discard_unless_in_force(generation)
+
+    async def _unchanged(self, operation: Operation, installer: Installer, resolution: Resolution) -> None:
+        """The same distributions; the roots may differ: what was a dependency may be asked for now."""
+        operation.plan(PlanView())
+        if self.generation is not None and not operation.view.planned_only:
+            await asyncio.to_thread(installer.write_lock, resolution.lock)
+        operation.end(OperationState.DONE, resolution.remark or "nothing changes: what is asked for is here")
+
+    def _nothing_pending(self, operation: Operation) -> None:
+        pointer = self._generations.pointer()
+        if pointer.pending is not None and not operation.view.planned_only:
+            raise Refused(
+                f"generation {pointer.pending} waits for a restart of the host",
+                hint="iocmng restart-host takes it over, iocmng rollback drops it",
+            )
+
+    async def _discard_unless_in_force(self, generation: Generation) -> None:
+        pointer = self._generations.pointer()
+        if generation.number not in (pointer.current, pointer.pending):
+            await asyncio.to_thread(shutil.rmtree, generation.folder, ignore_errors=True)
+
+    async def _roll_back(self, operation: Operation) -> None:
+        with operation.step(Step.PLAN):
+            pointer = self._generations.pointer()
+            wanted = operation.request.generation
+            if pointer.pending is not None and wanted in (None, pointer.current):
+                self._generations.point(replace(pointer, pending=None, attempts=0))
+                self._restart_required(False)
+                text = f"generation {pointer.pending} is dropped; generation {pointer.current} stays"
+                operation.end(OperationState.DONE, text)
+                return
+            number = pointer.previous if wanted is None else wanted
+            if number == pointer.current:
+                raise Refused(
+                    f"generation {number} is in force already", hint="iocmng generations lists the others"
+                )
+            generation = None if number == NOTHING else self._generations.get(number)
+            installer = self._installer()
+            resolution = installer.resolution_of(generation)
+            operation.staged(number)
+        with operation.step(Step.DIFF):
+            plan = PlanView(distributions=resolution.changes)
+            operation.plan(plan)
+        await self._take_up(operation, plan, resolution, generation, installer)
+
+    async def _take_up(
+        self,
+        operation: Operation,
+        plan: PlanView,
+        resolution: Resolution,
+        generation: Generation | None,
+        installer: Installer,
+    ) -> None:
+        request = operation.request
+        with operation.step(Step.PROBE):
+            change = await self._changing.probe(resolution, generation, operation.tell)
+            plan = complete_plan(plan, change, safe=self._safe)
+            operation.plan(plan)
+            self._valid(change)
+        if operation.view.planned_only:
+            operation.end(OperationState.DONE, "this was a plan: nothing has changed")
+            return
+        if plan.hot:
+            await self._switch(operation, change, installer)
+            return
+        with operation.step(Step.SWITCH):
+            if not request.restart_host:
+                _only_by_restart(plan)
+            number = generation.number if generation else NOTHING
+            pointer = self._generations.pointer()
+            self._generations.point(replace(pointer, pending=number, attempts=0))
+        self._restart_required(True)
+        if request.restart_host:
+            operation.end(OperationState.RESTARTING, "the host restarts, and confirms it then")
+            self._ending.restart()
+            return
+        why = "; ".join(f"{one.package}: {one.reason}" for one in plan.reasons)
+        operation.end(
+            OperationState.RESTART_REQUIRED,
+            f"staged; the host takes it over at its next start, because {why}",
+            hint="iocmng restart-host, or iocmng rollback to drop it",
+        )
+
+    def _valid(self, change: Change) -> None:
+        errors = [
+            f"{one.spec.name}: {finding}"
+            for one in change.arriving
+            for finding in one.findings
+            if finding.level is Level.ERROR
+        ]
+        if errors:
+            raise InstallRefused(
+                errors[0] + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""),
+                hint="mend the plugin, or its entry in the site file, and install again",
+                code="probe",
+            )
+
+    async def _switch(self, operation: Operation, change: Change, installer: Installer) -> None:
+        pointer = self._generations.pointer()
+        number = change.generation.number if change.generation else NOTHING
+        with operation.step(Step.SWITCH):
+            await self._changing.stop(change, operation.actor)
+            try:
+                operation.check()
+                self._generations.point(replace(pointer, pending=number, attempts=0))
+                started = await self._changing.switch(change, operation.actor)
+            except BaseException:
+                self._changing.resume(change, operation.actor)
+                self._point_back(pointer)
+                raise
+        reason = ""
+        try:
+            with operation.step(Step.CONFIRM):
+                seconds = self._settings().confirm_for
+                reason = await self._changing.confirm(started, seconds, operation.tell)
+                if reason:
+                    raise InstallFailed(reason)
+                confirmed = replace(
+                    pointer, current=number, previous=pointer.current, pending=None, attempts=0
+                )
+                self._generations.point(confirmed)
+        except BaseException as error:
+            await self._changing.take_back(change, operation.actor)
+            rejected = {**pointer.rejected, number: reason} if reason and number else pointer.rejected
+            self._point_back(replace(pointer, rejected=rejected))
+            if not reason or not isinstance(error, InstallFailed):
+                raise
+            operation.end(
+                OperationState.ROLLED_BACK,
+                f"{reason}; generation {pointer.current} is back",
+                code="not-confirmed",
+                hint="iocmng logs NAME says more",
+            )
+            return
+        try:
+            await asyncio.to_thread(installer.write_lock, change.lock)
+        except InstallFailed as error:
+            # The switch stands: the generation's marker holds the same lock.
+            _log.error("%s", error)
+        self._changing.keep(change)
+        operation.end(OperationState.DONE, change.words)
+
+    def _point_back(self, pointer: Pointer) -> None:
+        try:
+            self._generations.point(pointer)
+        except InstallFailed as error:
+            _log.error("%s", error)
+
+    async def add(self, operation: Operation, wanted: InstanceSettings, distribution: str) -> None:
+        """Take another instance of a plugin in."""
+        with operation.step(Step.PROBE):
+            change = await self._changing.another(wanted, distribution)
+            plan = complete_plan(PlanView(), change, safe=self._safe)
+            operation.plan(plan)
+            self._valid(change)
+            if plan.spares:
+                _only_by_restart(plan)
+        with operation.step(Step.SWITCH):
+            started = await self._changing.switch(change, operation.actor)
+        try:
+            with operation.step(Step.CONFIRM):
+                reason = await self._changing.confirm(started, self._settings().confirm_for, operation.tell)
+                if reason:
+                    raise InstallFailed(reason, hint="iocmng logs NAME says more")
+                await asyncio.to_thread(self._added.add, wanted)
+        except BaseException:
+            await self._changing.take_back(change, operation.actor)
+            raise
+        self._changing.keep(change)
+        operation.end(OperationState.DONE, change.words)
+
+    async def drop(self, operation: Operation, instance: Instance) -> None:
+        """Take an added instance out."""
+        change = self._changing.without(instance)
+        operation.plan(complete_plan(PlanView(), change, safe=self._safe))
+        with operation.step(Step.SWITCH):
+            await asyncio.to_thread(self._added.remove, [instance.name])
+            await self._changing.stop(change, operation.actor, must_end=False)
+            await self._changing.switch(change, operation.actor)
+        self._changing.keep(change)
+        operation.end(OperationState.DONE, change.words)
+
+
+def _only_by_restart(plan: PlanView) -> None:
+    """Refuse what an admin has to decide before anything changes.
+
+    Raises:
+        SparesShort: There are not enough spare records.
+        Refused: Clients of some PVs would have to connect anew.
+    """
+    if plan.spares:
+        told = ", ".join(f"{kind} {need} needed, {free} free" for kind, (need, free) in plan.spares.items())
+        raise SparesShort(f"not enough spare records: {told}", lacking=plan.spares, hint=RAISE_SPARES)
+    anew = [pv.name for pv in plan.pvs if pv.reconnect]
+    if anew:
+        some = ", ".join(anew[:3]) + (f" and {len(anew) - 3} more" if len(anew) > 3 else "")
+        raise Refused(
+            f"clients of {some} would have to connect anew: another record type or size",
+            hint="--accept-reconnect goes on, --restart-host makes it at the next start",
+            code="reconnect",
+        )
