@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from iocmng.config import PluginConfig
 from iocmng.plugins.discovery import Discovered
@@ -22,6 +22,7 @@ class Candidate:
         findings: Everything that was found, errors first.
         config: The plugin's config.yaml, None where that could not be read.
         discovered: Where the plugin comes from, None for one that is configured and not installed.
+        imports: Seconds of work that its import took in the probing child, by first part of module names.
     """
 
     spec: InstanceSpec
@@ -29,6 +30,7 @@ class Candidate:
     findings: tuple[Finding, ...] = ()
     config: PluginConfig | None = None
     discovered: Discovered | None = None
+    imports: Mapping[str, float] = field(default_factory=dict)
 
 
 def has_error(findings: Iterable[Finding]) -> bool:

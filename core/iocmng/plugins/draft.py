@@ -140,7 +140,8 @@ class Draft:
                 description=readable.description if readable else "",
                 enabled=self.site.enabled,
             )
-        return Candidate(spec, not self.broken, findings, config, self.checked.discovered)
+        imports = self.verdict.imports if self.verdict else {}
+        return Candidate(spec, not self.broken, findings, config, self.checked.discovered, imports)
 
 
 def make_drafts(settings: Settings, checked: Sequence[Checked]) -> tuple[list[Draft], list[Finding]]:

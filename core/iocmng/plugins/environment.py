@@ -159,13 +159,14 @@ class Environment:
         if key not in self._hashes:
             digest = hashlib.sha256(f"{platform.python_version()} {self._host}\n".encode())
             digest.update(distribution.record.encode())
-            for name in sorted(self._needed(distribution)):
+            for name in sorted(self.needed(distribution)):
                 needed = self.installed.get(name)
                 digest.update(f"{name} {needed.version if needed else None}\n".encode())
             self._hashes[key] = digest.hexdigest()
         return self._hashes[key]
 
-    def _needed(self, distribution: Installed) -> set[str]:
+    def needed(self, distribution: Installed) -> set[str]:
+        """Canonical names of all that a distribution stands on, extras included."""
         needed: set[str] = set()
         queue = list(distribution.requires)
         while queue:

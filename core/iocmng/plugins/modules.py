@@ -19,7 +19,9 @@ from iocmng.errors import InstallFailed
 from iocmng.logic import functions
 from iocmng.plugins.isolation import PACKAGE, finder
 from iocmng.plugins.ownership import ChangedDistribution, Owned, Ownership, attributes
-from iocmng.plugins.sitepath import added_by, import_folders, note_site, run_pth
+from iocmng.plugins.sitepath import added_by, append_site, import_folders, note_site, run_pth, sites
+
+__all__ = ["ModuleSwap", "append_site", "sites"]
 
 _log = logging.getLogger("iocmng.plugins")
 _PAUSE = 0.002
@@ -204,14 +206,14 @@ class ModuleSwap:
 
 def _being_imported() -> list[str]:
     """Modules whose import is under way in some thread, from its search on; the import lock is held."""
-    bootstrap: Any = importlib._bootstrap  # type: ignore[attr-defined]
+    bootstrap: Any = importlib._bootstrap
     # A lock lives as long as a thread imports its module or waits for that.
     return [name for name, reference in list(bootstrap._module_locks.items()) if reference() is not None]
 
 
 def _disown(module: object) -> None:
     """Let an import that has not ended end without touching the module that is back in its place."""
-    spec = attributes(module).get("__spec__")
+    spec: Any = attributes(module).get("__spec__")
     if getattr(spec, "_initializing", False):
         spec.name = f"{spec.name} (dropped)"
 

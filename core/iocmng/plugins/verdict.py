@@ -60,6 +60,7 @@ class Verdict:
         schema: JSON Schema of its parameters, empty without a ParameterModel.
         parameters: For each set of parameters what its class says about it.
         functions: Functions that the import adds to those of expressions.
+        imports: Seconds of work that the import took, by first part of module names.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -68,6 +69,7 @@ class Verdict:
     schema: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
     functions: tuple[str, ...] = ()
+    imports: Mapping[str, float] = field(default_factory=dict)
 
     def about(self, key: str) -> tuple[Finding, ...]:
         """Everything that concerns an instance with this set of parameters."""

@@ -1,0 +1,323 @@
+"""Who holds objects of modules that are to go: other modules, classes, handlers, threads."""
+
+from __future__ import annotations
+
+import asyncio.tasks
+import functools
+import logging
+import re
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, FrameType, FunctionType, MappingProxyType, MethodType, ModuleType
+from typing import Any
+
+from iocmng.plugins.ownership import Owned, attributes
+
+Held = tuple[str, str]
+"""The canonical name of a distribution, and what holds which object of it."""
+
+_DEPTH = 5
+_SLICE = 0.0005
+"""Seconds that the walk keeps other threads waiting at most, beyond what they wait for a lock anyway."""
+_PLAIN = frozenset(
+    {str, bytes, int, float, complex, bool, type(None), type(Ellipsis), type(len), re.Pattern, CodeType}
+)
+_CONTAINERS = (dict, list, set, deque)
+_HOST = ("iocmng", "iocmng_cli")
+# What is running is looked at by itself, and these hold what is running.
+_SKIPPED = {
+    ("threading", "_active"),
+    ("threading", "_limbo"),
+    ("sys", "modules"),
+    ("sys", "path_importer_cache"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the walk stands: what a person would look for, and how deep it is."""
+
+    words: str
+    depth: int
+    plain: bool
+
+
+class Holders:
+    """Looks for objects of modules in everything else that is loaded. Any thread.
+
+    Args:
+        owned: All modules that are to go.
+    """
+
+    def __init__(self, owned: Sequence[Owned]) -> None:
+        self._owned = owned
+        self._keys = {one.key for one in owned}
+        self._modules = {id(one.module): one for one in owned}
+        self._scopes = {id(attributes(one.module)): one for one in owned}
+        self._names: dict[str, Owned] = {}
+        for one in owned:
+            self._names[one.key] = one
+            if isinstance(name := attributes(one.module).get("__name__"), str):
+                self._names.setdefault(name, one)
+        self._due = 0.0
+
+    def owner(self, value: object) -> Owned | None:
+        """The module that a value is, or was made in; None for what is of others."""
+        kind = type(value)
+        if kind in _PLAIN:
+            return None
+        if id(value) in self._modules:
+            return self._modules[id(value)]
+        if isinstance(value, FunctionType):
+            return self._scopes.get(id(value.__globals__))
+        if isinstance(value, MethodType):
+            return self.owner(value.__func__) or self.owner(value.__self__)
+        if isinstance(value, functools.partial):
+            return self.owner(value.func)
+        if isinstance(value, (staticmethod, classmethod)):
+            return self.owner(value.__func__)
+        return self._of_class(value if isinstance(value, type) else kind)
+
+    def _of_class(self, cls: type) -> Owned | None:
+        name = vars(cls).get("__module__")
+        return self._names.get(name) if isinstance(name, str) else None
+
+    def heirs(self) -> Iterator[Held]:
+        """Yield classes elsewhere that inherit from one of theirs."""
+        told: set[type] = set()
+        for cls, one in self._classes():
+            heirs: list[type] = type.__subclasses__(cls)
+            for heir in heirs:
+                if heir not in told and self._of_class(heir) is None:
+                    told.add(heir)
+                    yield one.distribution, f"{_title(heir)} inherits from {_title(cls)}"
+
+    def _classes(self) -> Iterator[tuple[type, Owned]]:
+        seen: set[type] = set()
+        for one in self._owned:
+            queue = [value for value in list(attributes(one.module).values()) if isinstance(value, type)]
+            while queue:
+                cls = queue.pop()
+                if cls not in seen and self._of_class(cls) is not None:
+                    seen.add(cls)
+                    yield cls, one
+                    queue += [value for value in list(vars(cls).values()) if isinstance(value, type)]
+
+    def handlers(self) -> Iterator[Held]:
+        """Yield handlers of signals, loggers that write through handlers of theirs, and uses of atexit."""
+        for number in signal.valid_signals():
+            if one := self.owner(signal.getsignal(number)):
+                yield one.distribution, f"it handles {signal.Signals(number).name}"
+        for name, logger in list(logging.root.manager.loggerDict.items()):
+            one = self._names.get(name)
+            handlers = logger.handlers if one and isinstance(logger, logging.Logger) else []
+            if one and any(type(handler) is not logging.NullHandler for handler in handlers):
+                yield one.distribution, f"the logger {name} keeps its handlers"
+        for one in self._owned:
+            # What is registered there cannot be listed.
+            if any(_uses_atexit(value, self) for value in list(attributes(one.module).values())):
+                yield one.distribution, f"{one.key} uses atexit"
+
+    def strangers(self) -> Iterator[Held]:
+        """Yield modules of others that lie inside of packages that go."""
+        for key in list(sys.modules):
+            parent = self._names.get(key.rpartition(".")[0])
+            if parent is not None and key not in self._keys:
+                yield parent.distribution, f"the module {key} of another distribution lies in its package"
+
+    def held(self, *, live: bool) -> Iterator[Held]:
+        """Yield what other modules hold; at most one find for each of them.
+
+        Args:
+            live: Instances are running: what they registered may go when they stop, so only modules, classes,
+                functions and what their modules made count.
+        """
+        self._due = time.perf_counter() + _SLICE
+        outside = [(key, module) for key, module in list(sys.modules.items()) if key not in self._keys]
+        made = self._made()
+        for _, module in outside:
+            for value in list(attributes(module).values()):
+                made.pop(id(value), None)
+            self._breathe()
+        seen = {id(scope) for scope in (sys.modules, sys.path_importer_cache, self.__dict__, made)}
+        for key, module in outside:
+            if find := self._in_module(key, module, made, seen, live):
+                yield find
+
+    def _made(self) -> dict[int, tuple[Owned, str]]:
+        """Objects of foreign classes that were made in these modules, by their identity."""
+        found: dict[int, tuple[Owned, str]] = {}
+        for one in self._owned:
+            for name, value in list(attributes(one.module).items()):
+                if name.startswith("__"):
+                    continue
+                for part in (value, *(_items(value) if type(value) in (dict, list, tuple, set) else ())):
+                    if self._is_made(part):
+                        found[id(part)] = (one, name)
+        for cls, one in self._classes():
+            for name, value in list(vars(cls).items()):
+                if not name.startswith("_") and self._is_made(value):
+                    found[id(value)] = (one, f"{cls.__name__}.{name}")
+        return found
+
+    def _is_made(self, value: object) -> bool:
+        if isinstance(value, (type, ModuleType, FunctionType, MethodType, logging.Logger, property)):
+            return False
+        if type(value) in _PLAIN or self.owner(value) is not None:
+            return False
+        return isinstance(value, _CONTAINERS) or bool(attributes(value))
+
+    def _in_module(
+        self, key: str, module: object, made: Mapping[int, tuple[Owned, str]], seen: set[int], live: bool
+    ) -> Held | None:
+        plain = key.partition(".")[0] in _HOST
+        stack: list[tuple[object, _Place]] = []
+        for name, value in list(attributes(module).items()):
+            if (key, name) in _SKIPPED or self._names.get(f"{key}.{name}") is self._modules.get(
+                id(value), key
+            ):
+                continue
+            stack.append((value, _Place(f"{key}.{name}", 0, plain)))
+        while stack:
+            value, place = stack.pop()
+            if type(value) in _PLAIN:
+                continue
+            if (one := self.owner(value)) is not None:
+                if live and place.depth and not isinstance(value, (type, FunctionType, ModuleType)):
+                    continue
+                return one.distribution, f"{place.words} holds {_words(value)} of {one.key}"
+            if place.depth and id(value) in made:
+                one, name = made[id(value)]
+                return one.distribution, f"{place.words} holds {name} of {one.key}"
+            if place.depth < _DEPTH and id(value) not in seen:
+                seen.add(id(value))
+                below = _Place(place.words, place.depth + 1, place.plain)
+                stack.extend((child, below) for child in self._children(value, place))
+            self._breathe()
+        return None
+
+    def _children(self, value: object, place: _Place) -> Iterable[object]:
+        if isinstance(value, (dict, list, tuple, set, frozenset, deque, MappingProxyType)):
+            return _items(value)
+        if isinstance(value, ModuleType):
+            return ()
+        if isinstance(value, type):
+            return list(vars(value).values())
+        if isinstance(value, FunctionType):
+            return _of_function(value)
+        if isinstance(value, MethodType):
+            return (value.__self__,)
+        if isinstance(value, functools.partial):
+            return (*value.args, *value.keywords.values())
+        if isinstance(value, (staticmethod, classmethod)):
+            return _of_function(value.__func__) if isinstance(value.__func__, FunctionType) else ()
+        # The host's own objects let instances go when these stop.
+        return () if place.plain else list(attributes(value).values())
+
+    def running(self) -> Iterator[Held]:
+        """Yield threads that run code of these modules or will, and tasks of asyncio."""
+        threads = {thread.ident: thread for thread in threading.enumerate()}
+        for ident, frame in sys._current_frames().items():
+            thread = threads.get(ident)
+            name = thread.name if thread else f"thread {ident}"
+            if find := self._in_frames(frame):
+                yield find[0], f"the thread {name!r} runs {find[1]}"
+            elif thread is not None and (one := self._target(thread)):
+                yield one.distribution, f"the thread {name!r} is one of {one.key}"
+        for task in _tasks():
+            at = getattr(task.get_coro(), "cr_frame", None)
+            if isinstance(at, FrameType) and (one := self._scopes.get(id(at.f_globals))):
+                yield one.distribution, f"the asyncio task {task.get_name()!r} runs {_line(at)}"
+
+    def _in_frames(self, frame: FrameType | None) -> Held | None:
+        while frame is not None:
+            if one := self._scopes.get(id(frame.f_globals)):
+                return one.distribution, _line(frame)
+            frame = frame.f_back
+        return None
+
+    def _target(self, thread: threading.Thread) -> Owned | None:
+        if one := self.owner(thread):
+            return one
+        said = attributes(thread)
+        for name in ("_target", "_args", "_kwargs", "function", "args", "kwargs"):
+            value = said.get(name)
+            for part in (value, *(_items(value) if isinstance(value, (tuple, list, dict)) else ())):
+                if one := self.owner(part):
+                    return one
+        return None
+
+    def _breathe(self) -> None:
+        """Let other threads run now and then: they would have to wait for milliseconds otherwise."""
+        if time.perf_counter() >= self._due:
+            time.sleep(0)
+            self._due = time.perf_counter() + _SLICE
+
+
+def _items(value: Any) -> list[object]:
+    if isinstance(value, dict):
+        return [part for pair in list(dict.items(value)) for part in pair]
+    if isinstance(value, MappingProxyType):
+        return list(value.values())
+    # Classes that inherit from these may have an __iter__ of their own, which is foreign code.
+    kinds: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
+    return next((list(kind.__iter__(value)) for kind in kinds if isinstance(value, kind)), [])
+
+
+def _of_function(function: FunctionType) -> list[object]:
+    cells: list[object] = []
+    for cell in function.__closure__ or ():
+        try:
+            cells.append(cell.cell_contents)
+        except ValueError:
+            continue
+    defaults = (function.__defaults__ or (), (function.__kwdefaults__ or {}).values())
+    return [*cells, *(value for some in defaults for value in some), *function.__dict__.values()]
+
+
+def _uses_atexit(value: object, holders: Holders) -> bool:
+    if isinstance(value, ModuleType) or getattr(type(value), "__name__", "") == "builtin_function_or_method":
+        return "atexit" in (attributes(value).get("__name__"), getattr(value, "__module__", None))
+    if isinstance(value, type) and holders.owner(value):
+        return any(
+            _uses_atexit(part, holders)
+            for part in list(vars(value).values())
+            if isinstance(part, FunctionType)
+        )
+    return (
+        isinstance(value, FunctionType) and "atexit" in value.__code__.co_names and bool(holders.owner(value))
+    )
+
+
+def _tasks() -> list[asyncio.Task[Any]]:
+    everything: Any = getattr(asyncio.tasks, "_all_tasks", None) or getattr(
+        asyncio.tasks, "_scheduled_tasks", ()
+    )
+    for _ in range(10):
+        try:
+            return [task for task in list(everything) if isinstance(task, asyncio.Task) and not task.done()]
+        except RuntimeError:
+            # Another thread makes tasks just now.
+            continue
+    return []
+
+
+def _title(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, ModuleType):
+        return "the module itself"
+    if isinstance(value, (type, FunctionType)):
+        return value.__qualname__
+    return f"a {type(value).__name__}"
+
+
+def _line(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
