@@ -21,8 +21,8 @@ from pathlib import Path
 from iocmng.runtime.isolation.channel import Frames, Message, encode
 from iocmng.runtime.policy import Cause
 from iocmng.runtime.ports import Clock
-from iocmng.settings.childenv import child_environment
 from iocmng.runtime.traces import describe
+from iocmng.settings.childenv import child_environment
 from iocmng.spec import PluginRef
 
 LEAVE_TIME = 2.0

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from iocmng.base import JobResult
 from iocmng.runtime.runs_files import RunFiles
-from iocmng.settings.childenv import child_environment
 from iocmng.runtime.script.command import command_line, find_script, uses_python
 from iocmng.runtime.script.follower import KILL_WAIT, Follower
 from iocmng.runtime.script.output import Lines, RawFile
 from iocmng.runtime.script.process import RUN_FOLDER, RUN_ID, ProcessGroup
 from iocmng.runtime.script.reports import Reports
+from iocmng.settings.childenv import child_environment
 from iocmng.spec.script import PATH, ScriptSpec
 from iocmng.wire import LogLine
 
