@@ -376,7 +376,7 @@ class MemoryControl:
         """Of the beamline."""
         return DevicesView(available=("GUNFLG01", "DIPO02"), created=("GUNFLG01",))
 
-    def rescan(self, actor: Actor) -> Mapping[str, Any]:
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Nothing new."""
         self._did("rescan", actor)
         return {"added": [], "removed": []}

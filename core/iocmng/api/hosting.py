@@ -128,7 +128,7 @@ class Hosting:
         return reply(await self._control.reload_config(caller(request).actor))
 
     async def _rescan(self, request: Request) -> Response:
-        return reply(self._control.rescan(caller(request).actor))
+        return reply(await self._control.rescan(caller(request).actor))
 
     async def _list_tokens(self) -> Response:
         return await listing("tokens", self._tokens.views())

@@ -232,7 +232,6 @@ def _serve(boot: _Boot) -> _End:
         problems=(*problems, *found.problems),
         describe_config=boot.reloading.describe,
         reload=boot.reloading.reload,
-        look_again=found.look_again,
         note=found.note,
         look_at=found.look_at,
         changed=found.changed,

@@ -94,13 +94,13 @@ class Changing:
                 accepted=resolution.request.accept_reconnect,
             )
 
-        return self._with_places(await asyncio.to_thread(look), leaving_names)
+        return self.with_places(await asyncio.to_thread(look), leaving_names)
 
     def _valid(self, instance: Instance) -> bool:
         return self._found.candidate(instance.name).valid
 
-    def _with_places(self, change: Change, leaving: Collection[str]) -> Change:
-        """Add who leaves, and which records there are for those who arrive."""
+    def with_places(self, change: Change, leaving: Collection[str] = ()) -> Change:
+        """Add who leaves (those of these names, and of the names that arrive), and what records it takes."""
         arriving = {one.spec.name for one in change.arriving}
         out = tuple(one for one in self._supervisor if one.name in leaving or one.name in arriving)
         records = [record for one in change.arriving for record in one.spec.records]
@@ -121,7 +121,7 @@ class Changing:
         running = [one.spec for one in self._supervisor]
         catalog = await asyncio.to_thread(self._found.judge, here, {distribution}, running, added=wanted)
         arriving = tuple(one for one in catalog.candidates if one.spec.name == wanted.instance)
-        return self._with_places(Change(generation=here, was=here, arriving=arriving), ())
+        return self.with_places(Change(generation=here, was=here, arriving=arriving))
 
     def without(self, instance: Instance) -> Change:
         """What it means to take one instance out."""

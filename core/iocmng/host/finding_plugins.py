@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from iocmng.host.generations import LostPlugins
 from iocmng.host.probe import Probe
@@ -150,22 +149,25 @@ class FoundPlugins:
         else:
             self._journal.over(instance)
 
-    def look_again(self) -> Mapping[str, Any]:
-        """Look for plugins again and say what differs from this boot; a start of the host takes it over."""
+    def look_again(self) -> tuple[dict[str, list[str]], tuple[Candidate, ...]]:
+        """Look for plugins again. Blocks.
+
+        Returns:
+            Names of instances that are `added`, `removed` and `changed`, and the added ones.
+        """
         if self._safe:
-            return {"added": [], "removed": [], "changed": [], "restart_required": False}
+            return {"added": [], "removed": [], "changed": []}, ()
         now = {one.spec.name: one for one in self._catalog().candidates}
         before = self._candidates
         added = sorted(now.keys() - before.keys())
-        removed = sorted(before.keys() - now.keys())
         changed = sorted(
             name
             for name in now.keys() & before.keys()
             if (now[name].valid, now[name].spec.plugin, now[name].spec.ports)
             != (before[name].valid, before[name].spec.plugin, before[name].spec.ports)
         )
-        different = bool(added or removed or changed)
-        return {"added": added, "removed": removed, "changed": changed, "restart_required": different}
+        different = {"added": added, "removed": sorted(before.keys() - now.keys()), "changed": changed}
+        return different, tuple(now[name] for name in added)
 
     def environment(self, generation: Generation | None) -> Environment:
         """The distributions of the base and a generation. Blocks."""

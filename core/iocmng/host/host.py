@@ -10,10 +10,9 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from iocmng.errors import BootFailed, IocmngError
 from iocmng.host.cothreads import Scheduler
@@ -209,7 +208,6 @@ class Host:
             desired=self._desired,
             describe_host=self.view,
             describe_config=self.plan.describe_config,
-            look_again=self._look_again,
             site_metrics=self.site.metrics,
             reload=self._reload,
         )
@@ -277,11 +275,6 @@ class Host:
         view = await self.plan.reload()
         self._wait_for_restart("settings", view.restart_required)
         return view
-
-    def _look_again(self, actor: Actor) -> Mapping[str, Any]:
-        found = self.plan.look_again()
-        self._environment.events.publish(EventKind.AUDIT, text="rescan", data=found, actor=actor)
-        return found
 
     def _enter(self, state: HostState, message: str) -> None:
         self.state = state

@@ -98,13 +98,7 @@ class HostInstalls:
         perform: Callable[[Operation], Any],
         plan_only: bool = False,
     ) -> OperationView:
-        present = self._present
-        if present is not None and not present.over.is_set():
-            view = present.view
-            what = f"{view.verb} {', '.join(view.requirements)}".strip()
-            raise Refused(
-                f"operation {view.id} ({what}) is under way", hint="one at a time: wait until it is over"
-            )
+        self._alone()
         operation = Operation(
             request, actor, boot_id=self._boot_id, planned_only=plan_only, changed=self._changed
         )
@@ -118,6 +112,15 @@ class HostInstalls:
             )
         self._task = asyncio.get_running_loop().create_task(self._run(operation, perform(operation)))
         return operation.view
+
+    def _alone(self) -> None:
+        present = self._present
+        if present is not None and not present.over.is_set():
+            view = present.view
+            what = f"{view.verb} {', '.join(view.requirements)}".strip()
+            raise Refused(
+                f"operation {view.id} ({what}) is under way", hint="one at a time: wait until it is over"
+            )
 
     async def _run(self, operation: Operation, work: Any) -> None:
         try:
@@ -270,6 +273,17 @@ class HostInstalls:
             return None
         return self.begin(InstallRequest(verb=InstallVerb.FETCH, requirements=(root.name,)), actor)
 
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """Look for plugins again, start those that are new, and say what changed.
+
+        Raises:
+            Refused: An operation is under way.
+        """
+        self._alone()
+        found = await self._performing.rescan(actor)
+        self._events.publish(EventKind.AUDIT, text="rescan", data=found, actor=actor)
+        return found
+
     def restart_host(self, actor: Actor) -> None:
         """Replace the process by a new one of itself, as soon as the state is saved and instances have stopped."""
         self._events.publish(EventKind.AUDIT, text="restart of the host", actor=actor)
@@ -332,6 +346,17 @@ class NoInstalls:
     def fetch(self, instance: str, actor: Actor) -> OperationView | None:
         """There is no source."""
         return None
+
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """Nothing is looked for."""
+        return {
+            "added": [],
+            "started": [],
+            "removed": [],
+            "changed": [],
+            "restart_required": False,
+            "remark": "",
+        }
 
     def restart_host(self, actor: Actor) -> None:
         """Replace the process."""

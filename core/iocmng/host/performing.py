@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from iocmng.errors import InstallFailed, InstallRefused, Refused, SparesShort
 from iocmng.host.added import AddedInstances
@@ -21,7 +21,7 @@ from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolu
 from iocmng.runtime.instance import Instance
 from iocmng.settings import InstallSettings
 from iocmng.settings.instances import InstanceSettings
-from iocmng.wire import InstallVerb, Level, OperationState, PlanView, Step
+from iocmng.wire import Actor, InstallVerb, Level, OperationState, PlanView, Step
 
 if TYPE_CHECKING:
     from iocmng.plugins.installing.installer import Installer
@@ -277,6 +277,22 @@ class Performing:
         self._changing.keep(change)
         operation.end(OperationState.DONE, change.words)
 
+    async def rescan(self, actor: Actor) -> dict[str, Any]:
+        """Take in what pip has installed in the base since; what changed or went waits for a restart of the host."""
+        different, added = await asyncio.to_thread(self._found.look_again)
+        started: list[str] = []
+        remark = ""
+        change = self._changing.with_places(
+            Change(generation=self.generation, was=self.generation, arriving=added)
+        )
+        if change.lacking:
+            remark = f"not enough spare records: {_short(change.lacking)}; {RAISE_SPARES}"
+        elif added:
+            started = [one.name for one in await self._changing.switch(change, actor)]
+            self._changing.keep(change)
+        waits = bool(remark or different["removed"] or different["changed"])
+        return {**different, "started": started, "restart_required": waits, "remark": remark}
+
     async def drop(self, operation: Operation, instance: Instance) -> None:
         """Take an added instance out."""
         change = self._changing.without(instance)
@@ -297,8 +313,9 @@ def _only_by_restart(plan: PlanView) -> None:
         Refused: Clients of some PVs would have to connect anew.
     """
     if plan.spares:
-        told = ", ".join(f"{kind} {need} needed, {free} free" for kind, (need, free) in plan.spares.items())
-        raise SparesShort(f"not enough spare records: {told}", lacking=plan.spares, hint=RAISE_SPARES)
+        raise SparesShort(
+            f"not enough spare records: {_short(plan.spares)}", lacking=plan.spares, hint=RAISE_SPARES
+        )
     anew = [pv.name for pv in plan.pvs if pv.reconnect]
     if anew:
         some = ", ".join(anew[:3]) + (f" and {len(anew) - 3} more" if len(anew) > 3 else "")
@@ -307,3 +324,7 @@ def _only_by_restart(plan: PlanView) -> None:
             hint="--accept-reconnect goes on, --restart-host makes it at the next start",
             code="reconnect",
         )
+
+
+def _short(lacking: Mapping[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{kind} {needed} needed, {free} free" for kind, (needed, free) in lacking.items())

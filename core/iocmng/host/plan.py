@@ -55,7 +55,6 @@ class HostPlan:
         problems: What boot found that does not stop it.
         describe_config: Settings in force, for listings.
         reload: Reads the settings again, and applies what it can; raises BadInput.
-        look_again: Looks for plugins again, and says what changed.
         note: Keeps the journal; see `Environment.note`.
         look_at: Validates one instance again, after which `load` gives its present code; None when it is gone.
         changed: Whether files of an instance's plugin differ from what is loaded.
@@ -84,7 +83,6 @@ class HostPlan:
     problems: tuple[str, ...] = ()
     describe_config: Callable[[], Mapping[str, Any]] = dict
     reload: Callable[[], Awaitable[ReloadView]] = _not_reloadable
-    look_again: Callable[[], Mapping[str, Any]] = dict
     note: Callable[[str, str], None] = _unnoted
     look_at: Callable[[str], Candidate | None] | None = None
     changed: Callable[[str], bool] = lambda instance: False

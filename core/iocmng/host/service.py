@@ -67,7 +67,6 @@ class HostService:
         desired: DesiredState,
         describe_host: Callable[[], HostView],
         describe_config: Callable[[], Mapping[str, Any]],
-        look_again: Callable[[Actor], Mapping[str, Any]],
         site_metrics: Callable[[], Awaitable[SiteMetrics]],
         reload: Callable[[], Awaitable[ReloadView]],
     ) -> None:
@@ -79,7 +78,6 @@ class HostService:
         self._desired = desired
         self._describe_host = describe_host
         self._describe_config = describe_config
-        self._look_again = look_again
         self._site_metrics = site_metrics
         self._reload = reload
         self._beamline = beamline
@@ -328,9 +326,9 @@ class HostService:
         """Devices of the beamline file."""
         return DevicesView(available=tuple(describe_devices(self._beamline)), created=created_devices())
 
-    def rescan(self, actor: Actor) -> Mapping[str, Any]:
-        """Look for plugins again and say what changed."""
-        return self._look_again(actor)
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """Look for plugins again, start those that are new, and say what changed."""
+        return await self.installs.rescan(actor)
 
     def config(self) -> Mapping[str, Any]:
         """The settings in force with the origin of each, without secrets."""

@@ -190,8 +190,13 @@ class HostControl(Protocol):
     def devices(self) -> DevicesView:
         """Devices of the beamline file."""
 
-    def rescan(self, actor: Actor) -> Mapping[str, Any]:
-        """Look for plugins again and say what changed."""
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """Look for plugins again, start those that are new, and say what changed.
+
+        Returns:
+            Names of instances: `added`, of these `started`, `removed`, `changed`; whether a `restart_required` of the
+            host takes over what was not started, and why not in `remark`.
+        """
 
     def config(self) -> Mapping[str, Any]:
         """The settings in force with the origin of each, without secrets."""
@@ -253,6 +258,9 @@ class InstallControl(Protocol):
 
     def fetch(self, instance: str, actor: Actor) -> OperationView | None:
         """Fetch the git or directory source of an instance again and change over when it differs; None without one."""
+
+    async def rescan(self, actor: Actor) -> Mapping[str, Any]:
+        """See `HostControl.rescan`."""
 
     def restart_host(self, actor: Actor) -> None:
         """Replace the process by a new one of itself, as soon as the state is saved and instances have stopped."""
