@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from iocmng.plugins import modules
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, from_plain, to_plain
@@ -21,6 +23,8 @@ _log = logging.getLogger("iocmng.plugins")
 _SENT_AHEAD = 4
 _START = 60.0
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+BESIDE = 10
+"""How nice the child is while the host runs."""
 _SECRET = "IOCMNG_TOKEN"
 
 
@@ -30,9 +34,20 @@ class Probe:
     Args:
         limit: Seconds that one plugin may take.
         memory: MiB of data that one plugin may take.
+        path: The import path, when it is not this process's: then that runs on beside, and goes first.
+        sites: The generations' site folders on it, this process's when None; code of their .pth files is run.
     """
 
-    def __init__(self, *, limit: float = 10.0, memory: int = 2048) -> None:
+    def __init__(
+        self,
+        *,
+        limit: float = 10.0,
+        memory: int = 2048,
+        path: Sequence[str] | None = None,
+        sites: Sequence[Path] | None = None,
+    ) -> None:
+        self._path = path
+        self._sites = sites
         self._limit = limit
         self._memory = memory
         self._child: subprocess.Popen[bytes] | None = None
@@ -85,12 +100,15 @@ class Probe:
 
     def _start(self) -> subprocess.Popen[bytes]:
         environ = {key: value for key, value in os.environ.items() if key != _SECRET}
+        path = sys.path if self._path is None else self._path
+        sites = modules.sites() if self._sites is None else self._sites
+        nice = 0 if self._path is None else BESIDE
         self._read.clear()
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "iocmng.host.probe_child"],
+            [sys.executable, "-P", "-m", "iocmng.host.probe_child", str(nice), *map(str, sites)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**environ, **_SINGLE, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+            env={**environ, **_SINGLE, "PYTHONPATH": os.pathsep.join(entry for entry in path if entry)},
             start_new_session=True,
         )
         return self._child

@@ -14,13 +14,14 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from iocmng.host.probe_judge import judge
 from iocmng.ioc.check import preload
+from iocmng.plugins.sitepath import run_pth
 from iocmng.plugins.verdict import Question, Verdict
 from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where, from_plain, to_plain
@@ -65,9 +66,11 @@ class Server:
     Args:
         requests: Descriptor to read questions from.
         answers: Descriptor to write verdicts to.
+        sites: Site folders whose .pth files may run code.
     """
 
-    def __init__(self, requests: int, answers: int) -> None:
+    def __init__(self, requests: int, answers: int, sites: Sequence[Path] = ()) -> None:
+        self._sites = sites
         self._requests = requests
         self._answers = answers
         self._selector = selectors.DefaultSelector()
@@ -118,7 +121,7 @@ class Server:
         if pid == 0:
             for descriptor in (self._requests, self._answers, *(reading for reading, _ in pipes)):
                 os.close(descriptor)
-            _work(question, [writing for _, writing in pipes], limit, int(request["memory"]))
+            _work(question, [writing for _, writing in pipes], limit, int(request["memory"]), self._sites)
         for reading, writing in pipes:
             os.close(writing)
             os.set_blocking(reading, False)
@@ -197,7 +200,7 @@ def _kill_group(pid: int) -> None:
         return
 
 
-def _work(question: Question, pipes: list[int], limit: float, memory: int) -> None:
+def _work(question: Question, pipes: list[int], limit: float, memory: int, sites: Sequence[Path]) -> None:
     """The fork's whole life; never returns."""
     answer = pipes[0]
     try:
@@ -210,6 +213,8 @@ def _work(question: Question, pipes: list[int], limit: float, memory: int) -> No
         resource.setrlimit(resource.RLIMIT_DATA, (memory << 20, memory << 20))
         faulthandler.enable(file=2, all_threads=False)
         faulthandler.dump_traceback_later(max(limit - 0.5, 0.8 * limit), file=2)
+        for site in sites:
+            run_pth(site)
         _send(answer, json.dumps(to_plain(judge(question, lambda phase: _send(answer, phase)))))
     except BaseException:  # noqa: BLE001 - a border: the parent sees the missing answer and reads the traceback
         sys.excepthook(*sys.exc_info())
@@ -281,8 +286,14 @@ def _last_line(errors: str, plugin: PluginRef) -> Where:
     return Where()
 
 
-def main() -> None:
-    """Serve on the standard streams, which nothing else may touch."""
+def main(nice: int = 0, *sites: str) -> None:
+    """Serve on the standard streams, which nothing else may touch.
+
+    Args:
+        nice: How much the child steps back behind other processes.
+        sites: Site folders whose .pth files may run code.
+    """
+    os.nice(nice)
     requests, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -292,8 +303,8 @@ def main() -> None:
     # Forks then share these pages: a collection in one of them does not touch what was imported here.
     gc.collect()
     gc.freeze()
-    Server(requests, answers).run()
+    Server(requests, answers, [Path(site) for site in sites]).run()
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]), *sys.argv[2:])

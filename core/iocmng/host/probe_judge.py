@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from iocmng.base import DeclarativeTask, ScriptJob
 from iocmng.config import LoadedConfig, PluginConfig, load_config, parse_config
+from iocmng.host.probe_imports import ImportTimes
 from iocmng.ioc.check import check_records
 from iocmng.logic.functions import get_registry
 from iocmng.plugins.candidate import has_error
@@ -44,7 +45,8 @@ def judge(question: Question, say: Say) -> Verdict:
             return Verdict()
         loaded = _config(question)
         script = bool(loaded.config and loaded.config.script)
-        cls = load_class(question.plugin, script=script)
+        with ImportTimes(question.plugin.target) as times:
+            cls = load_class(question.plugin, script=script)
     except LoadFailed as failure:
         return Verdict(findings=(failure.finding,))
     say("class")
@@ -71,6 +73,7 @@ def judge(question: Question, say: Say) -> Verdict:
         schema=_schema(cls),
         parameters=sets,
         functions=tuple(sorted(get_registry().keys() - functions)),
+        imports=times.seconds,
     )
 
 

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
-from iocmng.plugins.catalog import Catalog
-from iocmng.plugins.environment import Environment
+from iocmng.plugins.catalog import Catalog, assemble
+from iocmng.plugins.discovery import Discovered, mark_duplicates
+from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.hooks import Hooks
+from iocmng.plugins.installing.discovered import advertised_with
 from iocmng.plugins.installing.model import Lock
+from iocmng.plugins.sitepath import base_path, import_folders
 from iocmng.plugins.verdict import Prober, VerdictStore
 from iocmng.settings.settings import Settings
 from iocmng.spec import InstanceSpec
+
+
+@cache
+def base_environment() -> Environment:
+    """What is installed where the host is, read once in a process."""
+    return Environment.read(base_path())
+
+
+def environment_over(site: Path | None) -> Environment:
+    """The base and what a generation's site folder adds to it; where both have something the base's counts."""
+    base = base_environment()
+    if site is None:
+        return base
+    own = Environment.read([str(site)])
+    return Environment({**own.installed, **base.installed}, (*base.complaints, *own.complaints))
+
+
+def import_path(site: Path | None) -> list[str]:
+    """The import path of a host that runs on a generation."""
+    return [*base_path(), *import_folders(site)]
 
 
 def judge_arrivals(
@@ -39,4 +65,10 @@ def judge_arrivals(
     Returns:
         Every instance of them, valid or not, in the order of starting.
     """
-    raise NotImplementedError
+    beside = [spec for spec in running if canonical(spec.plugin.distribution) not in changed]
+    asked = replace(environment, only=frozenset(changed))
+    # The child imports as the host will: the base comes first.
+    found = [replace(one, first=False) for one in advertised_with(asked, lock, importable=False)]
+    others = {spec.plugin.name: Discovered(plugin=spec.plugin) for spec in beside}
+    marked = mark_duplicates([*found, *others.values()])[: len(found)]
+    return assemble(marked, settings, hooks, prober=prober, store=store, beside=beside)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from iocmng.plugins import policy
 from iocmng.plugins.candidate import Candidate
-from iocmng.plugins.clashes import dependency_faults, pv_clashes
+from iocmng.plugins.clashes import Fault, dependency_faults, pv_clashes
 from iocmng.plugins.discovery import Discovered, mark_duplicates
 from iocmng.plugins.draft import Draft, make_drafts
 from iocmng.plugins.hooks import Hooks
@@ -63,8 +63,39 @@ def build_catalog(
         focus: The only instance that is to be imported (an operator's reset, changed files): all others are
             judged by their files and kept verdicts, and only this one of the result counts.
     """
+    return assemble(
+        _discover(settings, hooks), settings, hooks, prober=prober, store=store, journal=journal, focus=focus
+    )
+
+
+def assemble(
+    found: Iterable[Discovered],
+    settings: Settings,
+    hooks: Hooks,
+    *,
+    prober: Prober | None = None,
+    store: VerdictStore | None = None,
+    journal: Journal | None = None,
+    focus: str | None = None,
+    beside: Sequence[InstanceSpec] | None = None,
+) -> Catalog:
+    """Configure and judge what was discovered; the arguments not named here are those of `build_catalog`.
+
+    Args:
+        found: The plugins.
+        settings: The settings in force.
+        hooks: The hooks.
+        prober: Imports plugins.
+        store: Keeps verdicts.
+        journal: Knows who ended the host.
+        focus: The only instance that is to be imported.
+        beside: Instances that are there already: what was discovered comes to them, and the site file's
+            other instances are none of its business. None: it is everything there is.
+    """
     store = store or VerdictStore(None)
-    drafts, notes = make_drafts(settings, [check_files(one) for one in _discover(settings, hooks)])
+    checked = [check_files(one) for one in found]
+    taken = None if beside is None else [spec.name for spec in beside]
+    drafts, notes = make_drafts(settings, checked, taken=taken)
     for draft in drafts:
         # A kept verdict tells the kind at once, which saves describing the instance twice.
         key = draft.verdict_key
@@ -72,10 +103,11 @@ def build_catalog(
         draft.describe(settings)
     policy.configure(drafts, settings, hooks)
     judge(drafts, settings, prober, store, focus)
-    _compare(drafts, settings, journal)
+    _compare(drafts, settings, journal, beside or ())
     judged = policy.ask([draft.candidate(settings) for draft in drafts], settings, hooks)
     ordered = sorted(judged, key=lambda one: (one.spec.supervision.start_order, one.spec.name))
-    return Catalog(tuple(_without_shared_records(ordered, settings)), (*notes, *hooks.problems))
+    alone = _without_shared_records(ordered, settings, beside or ())
+    return Catalog(tuple(alone), (*notes, *(hooks.problems if beside is None else ())))
 
 
 def _discover(settings: Settings, hooks: Hooks) -> tuple[Discovered, ...]:
@@ -91,12 +123,14 @@ def _discover(settings: Settings, hooks: Hooks) -> tuple[Discovered, ...]:
     return mark_duplicates(found)
 
 
-def _compare(drafts: Sequence[Draft], settings: Settings, journal: Journal | None) -> None:
+def _compare(
+    drafts: Sequence[Draft], settings: Settings, journal: Journal | None, beside: Sequence[InstanceSpec]
+) -> None:
     """Find what instances do to each other, and who ended the host."""
     by_name = {draft.name: draft for draft in drafts}
 
     def running() -> list[InstanceSpec]:
-        return [draft.spec for draft in drafts if draft.spec is not None and not draft.broken]
+        return [*beside, *(draft.spec for draft in drafts if draft.spec is not None and not draft.broken)]
 
     def fingerprint_of(name: str) -> str:
         return (by_name[name].checked.discovered.fingerprint or "") if name in by_name else ""
@@ -104,15 +138,20 @@ def _compare(drafts: Sequence[Draft], settings: Settings, journal: Journal | Non
     for name, finding in journal.findings(fingerprint_of).items() if journal else ():
         if name in by_name:
             by_name[name].findings.append(finding)
-    for name, finding in list(pv_clashes(running(), _host_pvs(settings))):
+
+    def among(faults: Iterable[Fault]) -> list[Fault]:
+        return [fault for fault in faults if fault[0] in by_name]
+
+    for name, finding in among(pv_clashes(running(), _host_pvs(settings))):
         by_name[name].findings.append(finding)
-    for name, finding in list(dependency_faults(running(), list(by_name))):
+    known = [*by_name, *(spec.name for spec in beside)]
+    for name, finding in among(dependency_faults(running(), known)):
         by_name[name].findings.append(finding)
-    for name, finding in list(local_link_faults(running())):
+    for name, finding in among(local_link_faults(running())):
         loaded = by_name[name].loaded
         where = loaded.locate(*finding.where.key.split(".")) if loaded else finding.where
         by_name[name].findings.append(replace(finding, where=where))
-    for name, finding in list(trigger_loops(running())):
+    for name, finding in among(trigger_loops(running())):
         by_name[name].findings.append(finding)
 
 
@@ -120,9 +159,11 @@ def _host_pvs(settings: Settings) -> dict[str, str]:
     return {record.name: "the host itself" for record in host_records(settings.prefix).values()}
 
 
-def _without_shared_records(candidates: Sequence[Candidate], settings: Settings) -> Iterator[Candidate]:
+def _without_shared_records(
+    candidates: Sequence[Candidate], settings: Settings, beside: Sequence[InstanceSpec]
+) -> Iterator[Candidate]:
     """Take the records from an invalid candidate whose PV names are another one's."""
-    taken = set(_host_pvs(settings))
+    taken = {*_host_pvs(settings), *(record.name for spec in beside for record in spec.records)}
     for candidate in candidates:
         if candidate.valid:
             taken.update(record.name for record in candidate.spec.records)

@@ -63,7 +63,9 @@ def discover(path: Sequence[str] | None = None) -> tuple[Discovered, ...]:
 
 def advertised(environment: Environment, *, importable: bool = True) -> Iterator[Discovered]:
     """Yield the plugins of an environment; `importable` says that it is this interpreter's own."""
-    for _, distribution in sorted(environment.installed.items()):
+    for key, distribution in sorted(environment.installed.items()):
+        if environment.only is not None and key not in environment.only:
+            continue
         for name, point in sorted(distribution.points(PLUGINS), key=lambda pair: pair[0]):
             if isinstance(point, EntryPoint):
                 yield describe_point(environment, distribution, point, importable=importable)
@@ -75,7 +77,7 @@ def advertised(environment: Environment, *, importable: bool = True) -> Iterator
                     version=distribution.version,
                 )
                 yield Discovered(plugin=plugin, findings=(_error("entry-point", point, plugin),))
-    for complaint in environment.complaints:
+    for complaint in environment.complaints if environment.only is None else ():
         plugin = PluginRef(name=complaint.partition(":")[0].rpartition("/")[2], target="")
         text = f"metadata cannot be read: {complaint}"
         if plugin.name.endswith((".dist-info", ".egg-info")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,44 +144,57 @@ class Draft:
         return Candidate(spec, not self.broken, findings, config, self.checked.discovered, imports)
 
 
-def make_drafts(settings: Settings, checked: Sequence[Checked]) -> tuple[list[Draft], list[Finding]]:
-    """The instances of the site file and the default ones, and what is odd about the site file."""
+def make_drafts(
+    settings: Settings, checked: Sequence[Checked], *, taken: Collection[str] | None = None
+) -> tuple[list[Draft], list[Finding]]:
+    """The instances of the site file and the default ones, and what is odd about the site file.
+
+    Args:
+        settings: The settings in force.
+        checked: The plugins after the first step.
+        taken: Names of instances that are there already, where the plugins are not all there are: then the site
+            file's instances of other plugins are left out. None: they are all.
+    """
     notes: list[Finding] = []
     plugins: dict[str, list[Checked]] = {}
     for one in checked:
         plugins.setdefault(one.discovered.plugin.name, []).append(one)
-    for name in settings.exclude:
+    for name in settings.exclude if taken is None else ():
         if name not in plugins:
             text = f"exclude names {name!r}, and there is no such plugin"
             notes.append(Finding(Level.WARNING, "unknown-plugin", text, hint=did_you_mean(name, plugins)))
     drafts: dict[str, Draft] = {}
     for site in settings.instances:
+        if taken is not None and site.plugin not in plugins:
+            continue
         if site.plugin in settings.exclude:
             text = f"instance {site.instance} is left out: its plugin {site.plugin} is excluded"
             notes.append(Finding(Level.NOTE, "excluded", text))
         else:
-            _add(drafts, site, plugins.get(site.plugin) or [_unknown(site, plugins)])
+            _add(drafts, site, plugins.get(site.plugin) or [_unknown(site, plugins)], taken or ())
     for name, versions in plugins.items():
         if name not in settings.exclude and name not in drafts and not settings.only_listed:
             own = versions[0].discovered.site or InstanceSettings.model_construct(plugin=name)
-            _add(drafts, own, versions)
-    for name in settings.only:
+            _add(drafts, own, versions, taken or ())
+    for name in settings.only if taken is None else ():
         if name not in drafts:
             text = f"--only names {name!r}, and there is no such instance"
             notes.append(Finding(Level.WARNING, "unknown-instance", text, hint=did_you_mean(name, drafts)))
     return [one for name, one in drafts.items() if not settings.only or name in settings.only], notes
 
 
-def _add(drafts: dict[str, Draft], site: InstanceSettings, versions: Sequence[Checked]) -> None:
+def _add(
+    drafts: dict[str, Draft], site: InstanceSettings, versions: Sequence[Checked], taken: Collection[str]
+) -> None:
     for checked in versions:
         name = site.instance
         findings = list(checked.findings)
-        if name in drafts:
+        if name in drafts or name in taken:
             if len(versions) == 1:
                 text = f"two instances are called {name!r}"
                 where = Where(key=f"instances.{name}")
                 findings.append(Finding(Level.ERROR, "duplicate-instance", text, where, "rename one"))
-            name = _free(f"{name}@{checked.discovered.plugin.distribution or 'site'}", drafts)
+            name = _free(f"{name}@{checked.discovered.plugin.distribution or 'site'}", [*drafts, *taken])
         drafts[name] = Draft(name, site, checked, findings, checked.loaded)
 
 

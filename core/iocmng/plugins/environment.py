@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -125,10 +125,17 @@ def _pth_folders(path: Path) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class Environment:
-    """The distributions on an import path; of equal names the first one counts, as it does for import."""
+    """The distributions on an import path; of equal names the first one counts, as it does for import.
+
+    Attributes:
+        installed: The distributions by canonical name.
+        complaints: What could not be read.
+        only: The distributions whose plugins are asked for, None for all.
+    """
 
     installed: Mapping[str, Installed]
     complaints: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
     _hashes: dict[str, str | None] = field(default_factory=dict)
 
     @classmethod
@@ -157,7 +164,7 @@ class Environment:
             return None
         key = canonical(distribution.name)
         if key not in self._hashes:
-            digest = hashlib.sha256(f"{platform.python_version()} {self._host}\n".encode())
+            digest = hashlib.sha256(f"{platform.python_version()} {_host_files()}\n".encode())
             digest.update(distribution.record.encode())
             for name in sorted(self.needed(distribution)):
                 needed = self.installed.get(name)
@@ -177,13 +184,14 @@ class Environment:
                     queue.extend(found.requires)
         return needed
 
-    @cached_property
-    def _host(self) -> str:
-        """The state of this package's own files: after an upgrade or edit old verdicts count no more."""
-        home = Path(__file__).parents[1]
-        stats = [(str(file.relative_to(home)), file.stat()) for file in sorted(home.rglob("*.py"))]
-        state = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
-        return hashlib.sha256(state.encode()).hexdigest()
+
+@cache
+def _host_files() -> str:
+    """The state of this package's own files: after an upgrade or edit old verdicts count no more."""
+    home = Path(__file__).parents[1]
+    stats = [(str(file.relative_to(home)), file.stat()) for file in sorted(home.rglob("*.py"))]
+    state = "".join(f"{name} {stat.st_size} {stat.st_mtime_ns}\n" for name, stat in stats)
+    return hashlib.sha256(state.encode()).hexdigest()
 
 
 def _found_in(entry: str, complaints: list[str]) -> Iterator[Installed]:
