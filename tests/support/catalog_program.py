@@ -9,7 +9,10 @@ from pathlib import Path
 
 from iocmng.host.probe import Probe
 from iocmng.plugins.catalog import build_catalog
-from iocmng.plugins.hooks import Hooks
+from iocmng.plugins.directory import stage
+from iocmng.plugins.discovery import Discovered
+from iocmng.plugins.environment import Environment
+from iocmng.plugins.hooks import Hooks, hookimpl
 from iocmng.plugins.sources import register_sources
 from iocmng.plugins.verdict import Question, Verdict, VerdictStore
 from iocmng.settings.directories import PluginDirectory
@@ -30,6 +33,18 @@ class Asking(Probe):
         return super().ask(questions)
 
 
+class Directories:
+    """Plugin directories that are not installed, as `iocmng dev` has them."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    @hookimpl
+    def iocmng_discover(self, settings: Settings) -> list[Discovered]:
+        base = Environment.read()
+        return [stage(entry, self._state, base) for entry in settings.plugins]
+
+
 def main(state: Path, limit: float, directories: Sequence[Path]) -> None:
     entries = tuple(
         PluginDirectory(name=one.name, directory=one, root=one, settings=InstanceSettings(plugin=one.name))
@@ -38,6 +53,7 @@ def main(state: Path, limit: float, directories: Sequence[Path]) -> None:
     settings = Settings(prefix="T", state_dir=state, plugins=entries)
     hooks = Hooks()
     register_sources(hooks)
+    hooks.register(Directories(state), "directories", builtin=True)
     with Asking(limit=limit, memory=300) as probe:
         hooks.load(judge=probe.judge_hooks)
         probe.asked.clear()

@@ -8,6 +8,7 @@ import pytest
 
 from iocmng.errors import BadInput
 from iocmng.settings import load_settings, read_plugins_file
+from iocmng.wire import SourceRequest
 
 ENTRY = """\
 plugins:
@@ -49,11 +50,10 @@ def test_entries(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "code", "place"),
     [
-        ("{name: a, git_url: 'https://x/y.git'}", "not-supported-yet", "2:15"),
         ("{name: a}", "missing-key", "2:5"),
         ("{local_path: repo}", "missing-key", "2:5"),
         ("{name: a b, local_path: repo}", "name", "2:12"),
-        ("{name: a, local_path: nowhere}", "missing-directory", "2:27"),
+        ("{name: a, git_url: 'https://x/y.git', path: ../z}", "path", "2:49"),
         ("{name: a, local_path: repo, path: ../..}", "path", "2:39"),
         ("{name: a, local_path: repo, path: /etc}", "path", "2:39"),
         ("{name: a, local_path: repo, path: link}", "path", "2:39"),
@@ -71,6 +71,41 @@ def test_a_broken_entry_is_listed_with_its_reason(folder: Path, entry: str, code
     assert broken.directory is None
     assert good.findings == ()
     assert good.directory == folder / "repo"
+
+
+def test_an_entry_from_git(folder: Path) -> None:
+    text = "plugins: [{name: a, git_url: 'https://x.org/y.git', path: p, branch: b, pat: '${PAT}'}]"
+    (entry,) = read(folder, text, PAT="secret-pat")
+    assert entry.findings == ()
+    assert entry.directory is None
+    assert entry.source == SourceRequest(
+        name="a", git_url="https://x.org/y.git", path="p", branch="b", token="secret-pat", listed=True
+    )
+    assert (str(entry), "secret-pat" in repr(entry)) == ("https://x.org/y.git", False)
+    (number,) = read(folder, "plugins: [{name: a, git_url: 'https://x.org/y.git', pat: 12345}]")
+    assert number.source.token == "12345"
+
+
+def test_entries_as_the_previous_system_wrote_them(folder: Path) -> None:
+    text = """\
+plugins:
+- {name: a, git_url: '', local_path: repo, path: '', branch: main, pat: null, auto_start: true,
+   auto_start_on_boot: true, autostart_order: null, parameters: {}}
+"""
+    (entry,) = read(folder, text)
+    assert entry.findings == ()
+    assert (entry.directory, entry.source.branch) == (folder / "repo", "")
+
+
+def test_a_folder_comes_before_a_repository(folder: Path) -> None:
+    (entry,) = read(folder, "plugins: [{name: a, git_url: 'https://x.org/y.git', local_path: repo}]")
+    assert [finding.code for finding in entry.findings] == ["does-not-apply"]
+    assert entry.directory == folder / "repo"
+
+
+def test_a_path_counts_from_the_file(folder: Path) -> None:
+    (entry,) = read(folder, "plugins: [{name: a, local_path: ../elsewhere}]")
+    assert entry.source.local_path == str(folder.parent / "elsewhere")
 
 
 def test_variables_are_expanded(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-import json as jsonlib
 import os
 import re
 import signal
@@ -20,7 +19,7 @@ import typer
 from iocmng.errors import BadInput, IocmngError, NoHost
 from iocmng.names import plugin_name_problem, prefix_problem
 from iocmng.wire import Level
-from iocmng_cli.development import HostProcess, Staged, Watched, free_port, stage
+from iocmng_cli.development import HostProcess, Staged, Watched, free_port, stage, stage_directory
 from iocmng_cli.text import worst_first
 
 if TYPE_CHECKING:
@@ -102,12 +101,14 @@ def _run_and_watch(project: Path, scratch: Path, options: list[str], url: str) -
 
 
 def _start(project: Path, scratch: Path, options: list[str]) -> HostProcess | None:
-    environment = dict(os.environ)
+    # The lists of another host: this one would install what they name.
+    lists = ("IOCMNG_PLUGINS_CONFIG", "IOCMNG_PLUGINS_DIR")
+    environment = {name: value for name, value in os.environ.items() if name not in lists}
     try:
         if (project / "pyproject.toml").is_file():
             staged = stage(project, scratch)
         else:
-            staged = _plugin_directory(project, scratch, environment)
+            staged = _plugin_directory(project, scratch)
     except BadInput as error:
         _say(f"error: {error}")
         return None
@@ -117,7 +118,7 @@ def _start(project: Path, scratch: Path, options: list[str]) -> HostProcess | No
     return host
 
 
-def _plugin_directory(project: Path, scratch: Path, environment: dict[str, str]) -> Staged:
+def _plugin_directory(project: Path, scratch: Path) -> Staged:
     if not any((project / f"config.{suffix}").is_file() for suffix in ("yaml", "yml", "json")):
         raise BadInput(
             f"{project} holds neither pyproject.toml nor config.yaml", hint="`iocmng new` makes a package"
@@ -125,14 +126,7 @@ def _plugin_directory(project: Path, scratch: Path, environment: dict[str, str])
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", project.name).strip("-_")
     if problem := plugin_name_problem(name):
         raise BadInput(problem, hint="rename the directory")
-    scratch.mkdir()
-    listing = scratch / "plugins.yaml"
-    # JSON is YAML, and quotes whatever the path holds.
-    listing.write_text(
-        jsonlib.dumps({"plugins": [{"name": name, "local_path": str(project)}]}), encoding="utf-8"
-    )
-    environment["IOCMNG_PLUGINS_CONFIG"] = str(listing)
-    return Staged((), (name,))
+    return stage_directory(name, project, scratch)
 
 
 def _announce(host: HostProcess, url: str) -> None:

@@ -2,6 +2,6 @@
 
 from iocmng_cli.development.changes import Watched
 from iocmng_cli.development.hostprocess import HostProcess, free_port
-from iocmng_cli.development.staging import Staged, stage
+from iocmng_cli.development.staging import Staged, stage, stage_directory
 
-__all__ = ["HostProcess", "Staged", "Watched", "free_port", "stage"]
+__all__ = ["HostProcess", "Staged", "Watched", "free_port", "stage", "stage_directory"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iocmng.errors import BadInput
+from iocmng.errors import BadInput, InstallRefused
 
 GROUP = "iocmng.plugins"
 
@@ -46,6 +46,20 @@ def stage(project: Path, site: Path) -> Staged:
     sources = _source_folders(project)
     _write_metadata(site, project, str(name), str(metadata.get("version", "0")), metadata, sources)
     return Staged((site, *sources), tuple(points[GROUP]))
+
+
+def stage_directory(name: str, directory: Path, site: Path) -> Staged:
+    """Put a copy of a plugin directory into the folder `site`.
+
+    Raises:
+        BadInput: It cannot be read or copied, or holds too much.
+    """
+    from iocmng.plugins.directory import unpack
+
+    try:
+        return Staged((unpack(name, directory, site),), (name,))
+    except (InstallRefused, OSError) as error:
+        raise BadInput(f"{directory}: {error}") from None
 
 
 def _source_folders(project: Path) -> tuple[Path, ...]:

@@ -66,9 +66,6 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "a key of iocmng 2 that has no meaning any more",
             "remove it; the moving guide says what replaces it",
         ),
-        "not-supported-yet": Code(
-            "this version does not run it", "remove it, or wait for the version that does"
-        ),
         "does-not-apply": Code("the key has no effect here", "remove it"),
         # links and logic
         "link": Code("a link names no PV, or an unknown scheme", "write NAME, ca://NAME or pva://NAME"),
@@ -178,7 +175,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "a plugin directory cannot be read or copied", "check permissions and free disk"
         ),
         "directory-too-large": Code("a plugin directory holds far too much", "move data elsewhere"),
-        "missing-directory": Code("plugins.yaml names a directory that does not exist", "correct local_path"),
+        "not-installed": Code(
+            "an entry of plugins.yaml cannot be installed", "the message says why; the next start tries again"
+        ),
         "path": Code("a path leads out of its directory", "name a folder inside it"),
         "requirement": Code(
             "a line of requirements.txt is no requirement by name", "write NAME or NAME>=VERSION"

@@ -8,13 +8,13 @@ import itertools
 import json
 import os
 import re
-import shutil
 import stat
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from importlib_metadata import EntryPoint
 from packaging.requirements import InvalidRequirement, Requirement
@@ -173,7 +173,7 @@ def described(environment: Environment, distribution: Installed, *, folder: str 
     Args:
         environment: Where it is installed.
         distribution: The distribution.
-        folder: The author's directory, "" when it is not on this machine.
+        folder: The author's directory; "" for that which `unpack` noted, if any.
     """
     if not canonical(distribution.name).startswith(DISTRIBUTION):
         return None
@@ -183,6 +183,8 @@ def described(environment: Environment, distribution: Installed, *, folder: str 
     # Not asked of the import system: that may still know an earlier version of the package.
     found = describe_point(environment, distribution, point, importable=False)
     package = str(Path(distribution.folder) / point.module.partition(".")[0])
+    told = _told(distribution)
+    folder = folder or str(told.get("folder", ""))
     return replace(
         found,
         plugin=replace(found.plugin, origin="directory", folder=folder),
@@ -190,20 +192,49 @@ def described(environment: Environment, distribution: Installed, *, folder: str 
         lenient=True,
         first=False,
         findings=(
-            *placed(_told(distribution), folder or package),
+            *placed(_findings(told), folder or package),
             *_missing(found.plugin.name, distribution, environment),
             *found.findings,
         ),
     )
 
 
-def _told(distribution: Installed) -> tuple[Finding, ...]:
+def _told(distribution: Installed) -> Mapping[str, Any]:
     try:
         told = json.loads(distribution.source.read_text(TOLD) or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, Mapping) else {}
+
+
+def _findings(told: Mapping[str, Any]) -> tuple[Finding, ...]:
+    try:
         return tuple(from_plain(Finding, one) for one in told.get("findings", ()))
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         # Its RECORD vouches for the file; one of another version of this package may tell differently.
         return ()
+
+
+def unpack(plugin: str, folder: Path, place: Path) -> Path:
+    """Make a plugin directory importable without installing it: a copy that knows where its author's files are.
+
+    Args:
+        plugin: Name of the plugin.
+        folder: The directory.
+        place: Where the copy goes; it must not hold another of this name.
+
+    Returns:
+        The folder for the import path.
+
+    Raises:
+        InstallRefused: It holds too much.
+        OSError: It cannot be read, or the copy not be written.
+    """
+    root = _unpacked(read_directory(plugin, folder, folder), place)
+    (noted,) = root.glob(f"*.dist-info/{TOLD}")
+    told = {**json.loads(noted.read_text(encoding="utf-8")), "folder": str(folder)}
+    noted.write_text(json.dumps(told), encoding="utf-8")
+    return root
 
 
 def stage(source: PluginDirectory, state_dir: Path, base: Environment) -> Discovered:
@@ -335,19 +366,3 @@ def _metadata(directory: DirectoryPlugin) -> str:
 
 def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-
-
-def prune(state_dir: Path, keep: frozenset[str]) -> None:
-    """Remove what was unpacked for earlier contents.
-
-    Args:
-        state_dir: The host's state directory.
-        keep: Roots that are in use: modules may be imported from there at any time.
-    """
-    folder = state_dir / FOLDER
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.is_dir() and str(entry) not in keep:
-            shutil.rmtree(entry, ignore_errors=True)
-            distribution, _, version = entry.name.rpartition("-")
-            wheel = folder / f"{distribution.replace('-', '_')}-{version}-py3-none-any.whl"
-            wheel.unlink(missing_ok=True)

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from iocmng.plugins.directory import prune, stage
-from iocmng.plugins.discovery import Discovered, discover
+from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.hooks import Hooks, hookimpl
-from iocmng.plugins.isolation import finder
+from iocmng.plugins.installing.discovered import advertised_with
+from iocmng.plugins.installing.model import Lock
 from iocmng.settings.settings import Settings
 
 
 class InstalledPlugins:
-    """Plugins that installed distributions advertise."""
+    """Plugins that installed distributions advertise, those that came through the host with their settings.
+
+    Args:
+        lock: What was installed through the host, None for nothing.
+        broken: Entries of plugins.yaml that could not be installed.
+    """
+
+    def __init__(self, lock: Lock | None = None, broken: Sequence[Discovered] = ()) -> None:
+        self._lock = lock
+        self._broken = tuple(broken)
 
     @hookimpl
     def iocmng_discover(self, settings: Settings) -> Iterable[Discovered]:
         """Read the entry points of this interpreter's environment."""
-        return discover()
+        without = frozenset(one.plugin.name for one in self._broken)
+        found = advertised_with(
+            Environment.read(), self._lock, importable=True, settings=settings, without=without
+        )
+        return (*found, *self._broken)
 
 
-class PluginDirectories:
-    """Plugin directories that plugins.yaml names."""
-
-    @hookimpl
-    def iocmng_discover(self, settings: Settings) -> Iterable[Discovered]:
-        """Stage each directory in the state directory, and drop what nothing imports from any more."""
-        base = Environment.read() if settings.plugins else Environment({})
-        found = [stage(entry, settings.state_dir, base) for entry in settings.plugins]
-        staged = (root for one in found for root in one.roots)
-        prune(settings.state_dir, frozenset([*staged, *finder.roots.values()]))
-        return found
-
-
-def register_sources(hooks: Hooks) -> None:
-    """Register the built-in sources."""
-    hooks.register(InstalledPlugins(), "installed", builtin=True)
-    hooks.register(PluginDirectories(), "directories", builtin=True)
+def register_sources(hooks: Hooks, lock: Lock | None = None, broken: Sequence[Discovered] = ()) -> None:
+    """Register the built-in sources; see `InstalledPlugins`."""
+    hooks.register(InstalledPlugins(lock, broken), "installed", builtin=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from iocmng.config.fields import Flag, OrEmptyMapping, Strict, Text
 from iocmng.errors import BadInput
 from iocmng.settings.environment import expand
 from iocmng.settings.instances import InstanceSettings
-from iocmng.wire import Finding, Level
+from iocmng.wire import Finding, Level, SourceRequest, Where
 
 
 class DirectoryEntry(Strict):
@@ -36,21 +37,35 @@ class DirectoryEntry(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class PluginDirectory:
-    """A plugin that lives in a directory.
+    """A plugin that lives in a directory, on this machine or in a git repository.
 
     Attributes:
         name: Name of the plugin and its instance, "" when the entry has none.
-        directory: Where plugin and config are, None when the entry has an error.
+        directory: Where plugin and config are, None when the entry has an error or names a repository.
         root: Where the entry points to; `requirements.txt` is looked for here too.
+        source: The same as a request to install it, None when the entry has an error.
         settings: What the entry says about the instance.
+        where: Its place in the list.
         findings: What is wrong with the entry.
     """
 
     name: str
     directory: Path | None = None
     root: Path | None = None
+    source: SourceRequest | None = None
     settings: InstanceSettings | None = None
+    where: Where = field(default_factory=Where)
     findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def broken(self) -> bool:
+        """Whether the entry has an error."""
+        return any(finding.level is Level.ERROR for finding in self.findings)
+
+    def __str__(self) -> str:
+        """Where the plugin is, without secrets."""
+        place = self.source.git_url if self.source else ""
+        return place or str(self.directory or self.name)
 
 
 def read_plugins_file(file: Path, environ: Mapping[str, str]) -> tuple[PluginDirectory, ...]:
@@ -86,18 +101,30 @@ def _entry(index: int, raw: Any, document: Document, file: Path) -> PluginDirect
     for finding in document.findings:
         if finding.where.key.startswith(f"plugins[{index}]"):
             report.findings.append(finding)
-    entry = read_model(DirectoryEntry, plain(dict(raw)), inner)
+    entry = read_model(DirectoryEntry, plain(_stated(raw)), inner)
+    where = document.where("plugins", index, "name" if name else 0)
     if entry is None:
-        return PluginDirectory(name=name, findings=tuple(report.findings))
-    directory, root = _places(entry, inner, file)
-    ok = not any(finding.level is Level.ERROR for finding in report.findings)
+        return PluginDirectory(name=name, where=where, findings=tuple(report.findings))
+    source = _source(entry, inner, file)
+    local = source is not None and not source.git_url
     return PluginDirectory(
         name=entry.name,
-        directory=directory if ok else None,
-        root=root if ok else None,
+        directory=Path(source.local_path, source.path) if source and local else None,
+        root=Path(source.local_path) if source and local else None,
+        source=source,
         settings=instance_settings(entry.name, entry.model_dump()),
+        where=where,
         findings=tuple(report.findings),
     )
+
+
+def _stated(raw: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The entry without keys that say nothing: the previous system wrote them out."""
+    stated = {key: value for key, value in raw.items() if value is not None and value != ""}
+    if isinstance(stated.get("pat"), (int, float)):
+        # A complaint about its type would show it.
+        stated["pat"] = str(stated["pat"])
+    return stated
 
 
 class _Inner(Report):
@@ -123,39 +150,37 @@ class _Inner(Report):
         self.findings.append(Finding(level, code, message, where, hint))
 
 
-def _places(entry: DirectoryEntry, report: Report, file: Path) -> tuple[Path | None, Path | None]:
+def _source(entry: DirectoryEntry, report: Report, file: Path) -> SourceRequest | None:
     if problem := names.plugin_name_problem(entry.name):
         report.error("name", problem, "name")
-    if entry.git_url is not None:
-        report.error(
-            "not-supported-yet",
-            f"{entry.name}: git_url: this version does not fetch from git yet",
-            "git_url",
-            hint="clone it and write local_path",
-            key=True,
-        )
-        return None, None
-    if entry.local_path is None:
-        report.error(
-            "missing-key",
-            f"{entry.name}: an entry needs local_path",
-            "local_path",
-            hint="add local_path: DIR",
-        )
-        return None, None
-    root = Path(file.parent, entry.local_path).absolute()
+    if entry.git_url is None and entry.local_path is None:
+        text = f"{entry.name}: an entry needs local_path or git_url"
+        report.error("missing-key", text, "local_path", hint="add local_path: DIR, or git_url: https://…")
+    git = entry.git_url is not None and entry.local_path is None
+    if entry.git_url and not git:
+        text = f"{entry.name}: git_url is not used, local_path comes first"
+        report.warning("does-not-apply", text, "git_url", key=True)
     part = PurePosixPath(entry.path or ".")
+    root = Path(file.parent, entry.local_path or "").absolute()
     if part.is_absolute() or ".." in part.parts:
-        report.error("path", f"{entry.name}: path {entry.path!r} leads out of {entry.local_path}", "path")
-        return None, None
-    directory = root / part
-    if not directory.is_dir():
-        report.error("missing-directory", f"{entry.name}: there is no directory {directory}", "local_path")
-        return None, None
-    if not directory.resolve().is_relative_to(root.resolve()):
+        report.error("path", f"{entry.name}: path {entry.path!r} leads out of the source", "path")
+    elif not (root / part).resolve().is_relative_to(root.resolve()):
         report.error("path", f"{entry.name}: path {entry.path!r} is a link out of {entry.local_path}", "path")
-        return None, None
-    return directory, root
+    if any(finding.level is Level.ERROR for finding in report.findings):
+        return None
+    return SourceRequest(
+        name=entry.name,
+        git_url=(entry.git_url or "") if git else "",
+        local_path="" if git else os.path.normpath(root),
+        path="" if part == PurePosixPath(".") else str(part),
+        branch=(entry.branch or "") if git else "",
+        token=(entry.pat or "") if git else "",
+        auto_start=entry.auto_start,
+        auto_start_on_boot=entry.auto_start_on_boot,
+        autostart_order=entry.autostart_order,
+        parameters=entry.parameters,
+        listed=True,
+    )
 
 
 def instance_settings(plugin: str, given: Mapping[str, Any]) -> InstanceSettings:

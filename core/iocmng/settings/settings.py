@@ -110,7 +110,7 @@ class Settings:
         shown: dict[str, Any] = {"site_file": None if self.file is None else str(self.file)}
         for key in _SHOWN:
             shown.update((name, _shown(name, value)) for name, value in _flat(key, getattr(self, key)))
-        shown["plugins"] = [str(entry.directory or entry.name) for entry in self.plugins]
+        shown["plugins"] = [str(entry) for entry in self.plugins]
         shown["token"] = HIDDEN if self.token else None
         return {key: {"value": value, "origin": self._origin(key)} for key, value in sorted(shown.items())}
 

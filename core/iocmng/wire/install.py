@@ -51,6 +51,7 @@ class SourceRequest:
     """A plugin directory as the previous system's POST names it: from git, or a folder of the host's machine.
 
     `path` is the folder inside of it, `token` the password of an https source; it is never stored or shown.
+    One that is `listed` in plugins.yaml has an instance for as long as it stands there.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SourceRequest:
     auto_start_on_boot: bool = True
     autostart_order: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,10 +132,24 @@ def git_requirement(text: str) -> GitSource:
     return GitSource(git_address(place), branch, path)
 
 
-def token_variable(address: str) -> str:
-    """The variable of the host's environment that holds the token of an https host."""
-    host = urlsplit(address).hostname or ""
-    return f"{_TOKEN}_{re.sub('[^A-Z0-9]', '_', host.upper())}"
+def token_variables(address: str) -> tuple[str, ...]:
+    """Variables of the host's environment that may hold the token of an https address, and of its host."""
+    parts = urlsplit(address)
+    if parts.scheme != "https":
+        return ()
+    words = (f"{parts.hostname}{parts.path.removesuffix('.git').rstrip('/')}", parts.hostname or "")
+    return tuple(f"{_TOKEN}_{re.sub('[^A-Z0-9]', '_', word.upper())}" for word in words)
+
+
+def with_tokens(environ: Mapping[str, str], tokens: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which sources find their tokens when they are fetched again.
+
+    Args:
+        environ: The host's environment.
+        tokens: Token by address, as plugins.yaml has them.
+    """
+    found = {token_variables(address)[:1]: token for address, token in tokens.items() if token}
+    return {**environ, **{name[0]: token for name, token in found.items() if name}}
 
 
 @contextmanager
@@ -159,7 +173,8 @@ def fetched(
         raise InstallFailed(
             "there is no git program on the host's machine", hint="install git, or use local_path"
         )
-    secret = token or environ.get(token_variable(source.address), "")
+    known = (environ[name] for name in token_variables(source.address) if environ.get(name))
+    secret = token or next(known, "")
     with tempfile.TemporaryDirectory(dir=scratch, prefix=".git-") as folder:
         git = _Git(Path(folder) / "tree", source, tell, environ, secret)
         git.folder.mkdir()
@@ -227,7 +242,8 @@ class _Git:
     def _fetch_hint(self, said: str) -> str:
         if re.search(r"could not read|Authentication failed|Permission denied|terminal prompts", said):
             if self._source.address.startswith("https://"):
-                return f"give a token as `pat`, or as {token_variable(self._source.address)} in the host's environment"
+                variable = token_variables(self._source.address)[-1]
+                return f"give a token as `pat`, or as {variable} in the host's environment"
             return "the user who runs the host needs a key that the server knows"
         if _NO_BRANCH in said:
             return "name a branch, a tag or a full commit that is there"

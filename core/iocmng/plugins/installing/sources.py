@@ -24,6 +24,8 @@ from iocmng.wire import InstallRequest, SourceRequest
 
 _FORMS = "write NAME, NAME>=VERSION, the absolute path of a wheel or folder, or git+https://…"
 MOST_TEXT = 2_000
+LISTED = "listed"
+"""Key of a root's `instance`: it came from plugins.yaml, and has an instance as long as it stands there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,7 @@ def of_source(source: SourceRequest) -> Wanted:
         "auto_start_on_boot": source.auto_start_on_boot,
         "autostart_order": source.autostart_order,
         "parameters": dict(source.parameters),
+        **({LISTED: True} if source.listed else {}),
     }
     return Wanted(
         text=f"{source.name} from {origin}",
