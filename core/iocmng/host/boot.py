@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.generations import BootGeneration, boot_generation, uncount
 from iocmng.host.installing import InstallPlan
+from iocmng.host.libraries import import_host
 from iocmng.host.notify import ToldToSystemd
 from iocmng.host.plan import HostPlan, script_roots
 from iocmng.host.reloading import Reloading
@@ -201,7 +201,7 @@ def _serve(boot: _Boot) -> _End:
     problems += desired.load()
     # EPICS' libraries take half a second to load, part of it waiting; and they look at every frame of the stack
     # that imports them, which is short in a thread of its own.
-    threading.Thread(target=import_module, args=("iocmng.host.host",), name="iocmng-import").start()
+    threading.Thread(target=import_host, name="iocmng-import").start()
     if chosen.generation is not None and not safe_mode:
         append_site(chosen.generation.site)
     added = AddedInstances(settings.state_dir, time.time())

@@ -123,6 +123,13 @@ class Changing:
         arriving = tuple(one for one in catalog.candidates if one.spec.name == wanted.instance)
         return self.with_places(Change(generation=here, was=here, arriving=arriving))
 
+    def renewed(self, instance: Instance) -> Change:
+        """What it means to exchange an instance that was validated again for one with the records it asks for now."""
+        here = self._found.generation
+        new = self._found.candidate(instance.name)
+        change = self.with_places(Change(generation=here, was=here, arriving=(new,)))
+        return replace(change, before=(self._found.replaced(instance.name),))
+
     def without(self, instance: Instance) -> Change:
         """What it means to take one instance out."""
         here = self._found.generation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from iocmng.host.generations import LostPlugins
 from iocmng.host.probe import Probe
-from iocmng.plugins.arrivals import judge_arrivals
+from iocmng.plugins.arrivals import environment_over, import_path, judge_arrivals
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.catalog import Catalog, build_catalog
 from iocmng.plugins.discovery import Discovered
@@ -59,6 +59,7 @@ class FoundPlugins:
         self._safe = safe
         self._candidates: dict[str, Candidate] = {}
         self._renewed: dict[str, str] = {}
+        self._replaced: dict[str, Candidate] = {}
         self._configs: dict[str, FileState] = {}
         self.take_in(catalog.candidates)
 
@@ -103,6 +104,10 @@ class FoundPlugins:
         """
         return self._candidates[instance]
 
+    def replaced(self, instance: str) -> Candidate:
+        """What an instance was made from before it was validated again."""
+        return self._replaced.get(instance) or self._candidates[instance]
+
     def provenance(self, plugin: PluginRef) -> tuple[int | None, str]:
         """Generation and origin of a plugin's distribution, as `InstanceView` has them."""
         here = self.generation
@@ -132,6 +137,8 @@ class FoundPlugins:
         candidate = catalog.find(instance)
         if candidate is None or candidate.discovered is None or not candidate.valid:
             return candidate
+        if (before := self._candidates.get(instance)) is not None:
+            self._replaced[instance] = before
         self.take_in([candidate])
         if candidate.discovered.project:
             self._renewed[instance] = candidate.discovered.project

@@ -212,6 +212,7 @@ class Host:
             reload=self._reload,
         )
         self.service.installs = self._installs(self.service)
+        self._maker.replace = self.service.installs.renew
         self.service.serving = True
         names = {instance.name for instance in self.supervisor if self._starts(instance)}
         paused = {name for name, desired in wanted.items() if desired.intent is Intent.PAUSED}

@@ -273,6 +273,18 @@ class HostInstalls:
             return None
         return self.begin(InstallRequest(verb=InstallVerb.FETCH, requirements=(root.name,)), actor)
 
+    def renew(self, instance: Instance, actor: Actor) -> str:
+        """Begin to exchange an instance that was validated again for one with other records; or say why not."""
+        try:
+            self._alone()
+        except Refused as refused:
+            return refused.detail
+        if why := self._performing.why_not_renewed(instance):
+            return why
+        request = InstallRequest(verb=InstallVerb.UPGRADE, requirements=(instance.name,))
+        self._start(request, actor, lambda operation: self._performing.renew(operation, instance))
+        return ""
+
     async def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Look for plugins again, start those that are new, and say what changed.
 
@@ -346,6 +358,10 @@ class NoInstalls:
     def fetch(self, instance: str, actor: Actor) -> OperationView | None:
         """There is no source."""
         return None
+
+    def renew(self, instance: Instance, actor: Actor) -> str:
+        """Say why not."""
+        return "start the host again to serve its new PVs"
 
     async def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """Nothing is looked for."""

@@ -16,6 +16,7 @@ from iocmng.runtime.job import JobInstance
 from iocmng.runtime.jobyard import JobYard
 from iocmng.runtime.task import TaskInstance
 from iocmng.spec import Kind
+from iocmng.wire import Actor
 
 
 class Maker:
@@ -27,6 +28,9 @@ class Maker:
         yard: What jobs share.
         intents: What operators want.
         looking: Validates instances again, None in a host that cannot.
+
+    Attributes:
+        replace: Begins to exchange an instance for one with other records, or says why it cannot; the host fills it.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Maker:
         self._yard = yard
         self._intents = intents
         self._looking = looking
+        self.replace: Callable[[Instance, Actor], str] = lambda instance, actor: ""
 
     def make(self, candidate: Candidate) -> Instance:
         """Make an instance whose records are loaded, or served."""
@@ -63,6 +68,7 @@ class Maker:
                 instance.renewal.look = partial(self._looking.ask, spec.name)
                 instance.renewal.changed = partial(self._plan.changed, spec.name)
                 instance.renewal.wanted = partial(self._intents.starts, instance)
+                instance.renewal.replace = lambda actor: self.replace(instance, actor)
         instance.generation, instance.origin = self._plan.provenance(spec.plugin)
         return instance
 

@@ -16,6 +16,7 @@ from iocmng.host.ending import Ending
 from iocmng.host.finding_plugins import FoundPlugins
 from iocmng.host.operation import Operation
 from iocmng.host.planning import Change, complete_plan
+from iocmng.plugins.installing.changes import changes_between
 from iocmng.plugins.installing.generations import Generations
 from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolution
 from iocmng.runtime.instance import Instance
@@ -144,12 +145,19 @@ class Performing:
                 )
             generation = None if number == NOTHING else self._generations.get(number)
             installer = self._installer()
-            resolution = installer.resolution_of(generation)
+            resolution = installer.resolution_of(generation) if generation else self._without_all(operation)
             operation.staged(number)
         with operation.step(Step.DIFF):
             plan = PlanView(distributions=resolution.changes)
             operation.plan(plan)
         await self._take_up(operation, plan, resolution, generation, installer)
+
+    def _without_all(self, operation: Operation) -> Resolution:
+        before = self._generations.in_force()
+        assert before is not None
+        lock = replace(before.lock, roots=(), distributions=())
+        changes = changes_between(before.lock, lock)
+        return Resolution(request=operation.request, lock=lock, changes=changes, before=before)
 
     async def _take_up(
         self,
@@ -240,6 +248,7 @@ class Performing:
                 hint="iocmng logs NAME says more",
             )
             return
+        assert change.lock is not None
         try:
             await asyncio.to_thread(installer.write_lock, change.lock)
         except InstallFailed as error:
@@ -276,6 +285,25 @@ class Performing:
             raise
         self._changing.keep(change)
         operation.end(OperationState.DONE, change.words)
+
+    def why_not_renewed(self, instance: Instance) -> str:
+        """Why an instance cannot get the records that it asks for now, or ""."""
+        lacking = self._changing.renewed(instance).lacking
+        return (
+            f"not enough spare records ({_short(lacking)}): restart the host for its new PVs"
+            if lacking
+            else ""
+        )
+
+    async def renew(self, operation: Operation, instance: Instance) -> None:
+        """Exchange an instance that was validated again for one with the records it asks for now."""
+        change = self._changing.renewed(instance)
+        operation.plan(complete_plan(PlanView(), change, safe=self._safe))
+        with operation.step(Step.SWITCH):
+            await self._changing.stop(change, operation.actor)
+            await self._changing.switch(change, operation.actor)
+        self._changing.keep(change)
+        operation.end(OperationState.DONE, f"{instance.name} has its new PVs")
 
     async def rescan(self, actor: Actor) -> dict[str, Any]:
         """Take in what pip has installed in the base since; what changed or went waits for a restart of the host."""

@@ -144,9 +144,10 @@ class HostService:
 
     async def settled(self, name: str, timeout: float) -> InstanceView:
         """Wait until a pending transition of `name` is over, at most `timeout` seconds."""
-        instance = self._supervisor.get(name)
-        await self._wait(lambda: _settled(instance), name, timeout)
-        return instance.view()
+        self._supervisor.get(name)
+        # Another one may take its place meanwhile.
+        await self._wait(lambda: _settled(self._supervisor.get(name)), name, timeout)
+        return self._supervisor.get(name).view()
 
     async def _wait(self, over: Callable[[], bool], name: str, timeout: float) -> None:
         """Look again at each event of an instance, and four times a second for what tells none."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from iocmng.lifecycle import Trigger
 from iocmng.runtime.events import EventBus
+from iocmng.runtime.instance import Instance
 from iocmng.runtime.ports import Undo
 from iocmng.spec import InstanceSpec
 from iocmng.wire import (
@@ -258,6 +259,9 @@ class InstallControl(Protocol):
 
     def fetch(self, instance: str, actor: Actor) -> OperationView | None:
         """Fetch the git or directory source of an instance again and change over when it differs; None without one."""
+
+    def renew(self, instance: Instance, actor: Actor) -> str:
+        """Begin to exchange an instance that was validated again for one with other records; or say why not."""
 
     async def rescan(self, actor: Actor) -> Mapping[str, Any]:
         """See `HostControl.rescan`."""

@@ -54,14 +54,16 @@ class Renewal:
     """Has one task's plugin validated again when that is due, and holds what takes its place at the next start.
 
     On the supervising thread. A host fills `look`, which validates in the background and then calls back,
-    `changed`, which says whether files differ from what is loaded, and `wanted`, which says whether the task starts
-    at boot; without them nothing is ever renewed.
+    `changed`, which says whether files differ from what is loaded, `wanted`, which says whether the task starts
+    at boot, and `replace`, which begins to exchange the whole task for one with other records, or says why it cannot;
+    without them nothing is ever renewed.
     """
 
     def __init__(self, task: TaskInstance) -> None:
         self.look: Callable[[Callable[[Look], None]], None] | None = None
         self.changed: Callable[[], bool] = lambda: False
         self.wanted: Callable[[], bool] = lambda: task.enabled
+        self.replace: Callable[[Actor], str] = _not_replaced
         self._task = task
         self._asked: object | None = None
         self._next: InstanceSpec | None = None
@@ -99,7 +101,12 @@ class Renewal:
             self._refuse(found.refusal)
             return
         if missing := unfit(task.spec, spec):
-            self._refuse(f"valid, but start the host again to serve its new PVs: {_few(missing)}")
+            if refusal := self.replace(actor):
+                self._refuse(f"valid, but {refusal}: {_few(missing)}")
+            else:
+                # Until then it is not settled.
+                self._asked = object()
+                task.panel.say("is exchanged for one with other PVs")
             return
         if later := list(stale(task.spec, spec)):
             self._note = f"; new limits and texts come with the next start of the host: {_few(later)}"
@@ -146,6 +153,10 @@ class Renewal:
         if plugin.origin == "directory":
             return "running; code unchanged: the next start of the host looks at its directory"
         return f"running; code unchanged: use upgrade (pip install -U {plugin.distribution}, then restart the host)"
+
+
+def _not_replaced(actor: Actor) -> str:
+    return "start the host again to serve its new PVs"
 
 
 def _few(names: list[str]) -> str:
