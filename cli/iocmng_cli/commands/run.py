@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,6 +75,8 @@ def run(
         "log_level": log_level.value.upper() if log_level else None,
         "log_format": log_format,
     }
+    # What is imported stays for the life of the process: looking for garbage among it only costs time.
+    gc.disable()
     from iocmng.host.boot import run as run_host
 
     raise typer.Exit(run_host({name: value for name, value in given.items() if value is not None}))
