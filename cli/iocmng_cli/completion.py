@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from iocmng.errors import IocmngError
+from iocmng.wire import InstanceView
 from iocmng_cli.session import session
 
 PATIENCE = 1.5
@@ -40,6 +41,35 @@ def parameters(ctx: typer.Context, incomplete: str) -> list[str]:
 def arguments(ctx: typer.Context, incomplete: str) -> list[str]:
     """`KEY=` for each argument of the job that stands before."""
     return _keys(ctx, incomplete, lambda schema: schema.get("arguments", {}))
+
+
+def installed(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of plugins and distributions that came through the host."""
+    return _came(ctx, incomplete, lambda view: (view.plugin, view.distribution))
+
+
+def distributions(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of distributions that came through the host."""
+    return _came(ctx, incomplete, lambda view: (view.distribution,))
+
+
+def generations(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Numbers of the generations that can be gone back to."""
+    try:
+        with session(ctx).client(timeout=PATIENCE) as client:
+            usable = (str(one.number) for one in client.generations() if not one.current and not one.problem)
+            return _starting(incomplete, usable)
+    except IocmngError:
+        return []
+
+
+def _came(ctx: typer.Context, incomplete: str, names: Callable[[InstanceView], Iterable[str]]) -> list[str]:
+    try:
+        with session(ctx).client(timeout=PATIENCE) as client:
+            views = [view for view in client.list() if view.generation is not None]
+    except IocmngError:
+        return []
+    return _starting(incomplete, {name for view in views for name in names(view) if name})
 
 
 def _keys(

@@ -12,7 +12,7 @@ from iocmng_cli.session import TokenFile, Url
 from iocmng_cli.streams import quiet_without_reader, tolerate_any_locale
 
 _C = "iocmng_cli.commands"
-_INSTANCES, _HOST, _FILES = "Instances", "Host", "Without a host"
+_INSTANCES, _PLUGINS, _HOST, _FILES = "Instances", "Plugins", "Host", "Without a host"
 HOMES = {
     "run": Home(f"{_C}.run", _HOST, remote=False),
     "list": Home(f"{_C}.listing", _INSTANCES),
@@ -28,7 +28,12 @@ HOMES = {
     "logs": Home(f"{_C}.logs", _INSTANCES),
     "watch": Home(f"{_C}.watch", _INSTANCES),
     "pv": Home(f"{_C}.pv", _INSTANCES, group=True),
+    **{
+        verb: Home(f"{_C}.installing", _PLUGINS)
+        for verb in ("install", "upgrade", "uninstall", "rollback", "generations")
+    },
     "status": Home(f"{_C}.status", _HOST),
+    "restart-host": Home(f"{_C}.status", _HOST),
     "rescan": Home(f"{_C}.status", _HOST),
     "token": Home(f"{_C}.token", _HOST, group=True),
     "config": Home(f"{_C}.config", _HOST, group=True),

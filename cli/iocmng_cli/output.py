@@ -157,6 +157,11 @@ def stdout() -> Console:
     )
 
 
+def printable(text: str) -> str:
+    """A text from elsewhere as it may stand on a terminal."""
+    return text.translate(_CONTROLS)
+
+
 def stderr(text: str) -> None:
     """Write a remark beside the output."""
     print(text, file=sys.stderr, flush=True)

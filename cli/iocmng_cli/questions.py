@@ -24,7 +24,7 @@ def confirm_invalid_outputs(client: Client, names: Iterable[str], verb: str, *, 
     """
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    hit = [output for name in names for output in _valid_outputs(client, name)]
+    hit = [output for name in names for output in valid_outputs(client, name)]
     if not hit:
         return
     more = f"\n  … and {len(hit) - SHOWN} more" if len(hit) > SHOWN else ""
@@ -35,7 +35,8 @@ def confirm_invalid_outputs(client: Client, names: Iterable[str], verb: str, *, 
         raise typer.Exit(1)
 
 
-def _valid_outputs(client: Client, name: str) -> list[str]:
+def valid_outputs(client: Client, name: str) -> list[str]:
+    """Outputs of an instance that clients take for valid now."""
     try:
         detail = client.show(name)
     except IocmngError:

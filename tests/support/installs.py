@@ -34,6 +34,7 @@ PLAN = PlanView(
         InstanceChange(name="beam", change="added", plugin="beam", distribution="acme-beam", after="2.0"),
     ),
 )
+TAKEN = (OperationState.DONE, OperationState.RESTARTING, OperationState.RESTART_REQUIRED)
 GENERATIONS = (
     GenerationView(
         number=3,
@@ -156,7 +157,7 @@ class MemoryInstalls:
             code=ending.code,
             hint=ending.hint,
             failed_step=ending.failed_step,
-            generation=4 if ending.state is OperationState.DONE and not view.planned_only else None,
+            generation=4 if ending.state in TAKEN and not view.planned_only else None,
             ended=2.0,
         )
         if ending.state is OperationState.DONE and not view.planned_only and self.plan:

@@ -22,15 +22,17 @@ app = typer.Typer()
 STATES = tuple(dict.fromkeys((*State.__members__, *JobState.__members__)))
 COLUMNS = (
     Column("NAME"),
-    Column("KIND", rank=5),
-    Column("MODE", rank=7),
+    Column("KIND", rank=8),
+    Column("MODE", rank=10),
     Column("STATE"),
     Column("NOTE", rank=1),
     Column("CYCLES", rank=4, right=True),
     Column("ERRORS", rank=2, right=True),
     Column("RESTARTS", rank=3, right=True),
-    Column("VERSION", rank=8),
-    Column("PREFIX", rank=6),
+    Column("VERSION", rank=5),
+    Column("GEN", rank=6, right=True),
+    Column("ORIGIN", rank=7, wraps=True),
+    Column("PREFIX", rank=9),
     Column("MESSAGE", wraps=True),
 )
 
@@ -92,6 +94,8 @@ def row(view: InstanceView) -> Row:
         _count(view.cycle_errors, bool(view.cycle_errors)),
         _count(view.restarts, bool(view.restarts)),
         view.version,
+        "" if view.generation is None else str(view.generation),
+        view.origin,
         view.prefix,
         reason(view),
     )

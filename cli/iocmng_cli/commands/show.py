@@ -78,6 +78,8 @@ def _summary(detail: InstanceDetail) -> None:
             "plugin": f"{view.plugin} of {view.distribution} {view.version}"
             if view.distribution
             else view.plugin,
+            "generation": "" if view.generation is None else str(view.generation),
+            "origin": view.origin,
             "code": _code(detail),
             "runs in": f"process {detail.worker}, {detail.worker_memory:g} MiB of its own"
             if detail.worker

@@ -1,11 +1,15 @@
-"""`iocmng status` and `iocmng rescan`: the host itself."""
+"""`iocmng status`, `iocmng rescan` and `iocmng restart-host`: the host itself."""
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
-from iocmng_cli.options import Json
+from iocmng_cli.options import Json, Yes
 from iocmng_cli.output import heading, print_fields, print_json, word
+from iocmng_cli.plans import on_terminal
 from iocmng_cli.session import session
 from iocmng_cli.text import value_text
 from iocmng_cli.times import clock, duration
@@ -68,6 +72,34 @@ def rescan(ctx: typer.Context, json: Json = False) -> None:
             print("The host takes this at its next start.")
     else:
         print("nothing changed")
+
+
+@app.command("restart-host", epilog="Example: iocmng restart-host --yes")
+def restart_host(
+    ctx: typer.Context,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is ready again.")] = True,
+    timeout: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait at most.")
+    ] = 60.0,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Replace the host's process by a new one; state is kept, all PVs are away for some seconds."""
+    with session(ctx).client() as client:
+        host = client.host()
+        if on_terminal() and not yes:
+            print(f"All PVs of {host.prefix} are away for some seconds.", file=sys.stderr)
+            if not typer.confirm("Go on?", err=True):
+                print("nothing was done", file=sys.stderr)
+                raise typer.Exit(1)
+        client.restart_host(wait=(timeout or None) if wait else 0.0)
+        host = client.host() if wait else host
+    if json:
+        print_json(host)
+    elif wait:
+        print(f"{host.name or host.prefix} is back: {host.instances} instances, {host.running} running")
+    else:
+        print("the host restarts")
 
 
 def _names(value: object) -> str:

@@ -13,7 +13,7 @@ from iocmng.errors import IocmngError, NoHost
 from iocmng.wire import HostView, InstanceView
 from iocmng_cli.commands.listing import COLUMNS, row
 from iocmng_cli.options import JsonLines
-from iocmng_cli.output import print_json, print_table, stdout, table
+from iocmng_cli.output import Row, print_json, print_table, stdout, table
 from iocmng_cli.session import session
 from iocmng_cli.times import duration
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from iocmng.client import Client
+
+# What does not change while one watches would only make lines that wrap.
+_KEPT = [i for i, column in enumerate(COLUMNS) if column.title not in ("GEN", "ORIGIN")]
+_COLUMNS = [COLUMNS[i] for i in _KEPT]
 
 app = typer.Typer()
 
@@ -55,7 +59,7 @@ def looks(client: Client, period: float) -> Iterator[tuple[HostView, list[Instan
 def _snapshots(client: Client, period: float) -> None:
     for view, views in looks(client, period):
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {summary(view)}")
-        print_table(COLUMNS, [row(entry) for entry in views], empty="no instances")
+        print_table(_COLUMNS, [_row(entry) for entry in views], empty="no instances")
         print(flush=True)
 
 
@@ -98,9 +102,14 @@ def _screen(view: HostView, views: list[InstanceView], width: int, height: int) 
     rest = f"\n{len(views) - len(kept)} more, those without trouble" if len(kept) < len(views) else ""
     return Group(
         Text(summary(view), style="bold"),
-        table(COLUMNS, [row(entry) for entry in kept], width),
+        table(_COLUMNS, [_row(entry) for entry in kept], width),
         Text(rest, style="dim"),
     )
+
+
+def _row(view: InstanceView) -> Row:
+    cells = row(view)
+    return [cells[i] for i in _KEPT]
 
 
 def _trouble(view: InstanceView) -> int:
