@@ -232,6 +232,22 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "what was installed through the host cannot be used: another Python or host, or damage",
             "iocmng install --from-lock",
         ),
+        "install-broken": Code(
+            "the lock, the pointer or a generation of the installation is damaged", "the message says which"
+        ),
+        "install-stale": Code(
+            "an installation was made for another Python, host or base", "iocmng install --from-lock"
+        ),
+        "install-drift": Code(
+            "lock, generation and environment of the installation disagree", "iocmng install --from-lock"
+        ),
+        "install-twice": Code(
+            "a distribution was installed by pip and through the host", "uninstall one of them"
+        ),
+        "install-shadowed": Code("a module is hidden by another one of its name", "uninstall one of them"),
+        "install-wheel": Code(
+            "a wheel is missing, has changed, or belongs to no generation", "the message says what to do"
+        ),
         "probe-failed": Code(
             "the child process that imports plugins failed", "see the host's log; report it"
         ),

@@ -14,6 +14,7 @@ from iocmng.errors import InstallRefused, NotFound
 from iocmng.plugins.installing import sources
 from iocmng.plugins.installing.backend import resolver_of
 from iocmng.plugins.installing.base import Base, write_stand_in
+from iocmng.plugins.installing.bundle import is_bundle, unpack_bundle
 from iocmng.plugins.installing.closure import needed_by, refuse_addresses
 from iocmng.plugins.installing.draft import Draft, distribution_of, met_by_base, refuse_base
 from iocmng.plugins.installing.generations import python_version
@@ -41,6 +42,7 @@ class Working:
     tell: Tell
     store: WheelStore = field(init=False)
     index: Index = field(init=False)
+    bundled: dict[str, Locked] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store = WheelStore(self.state_dir)
@@ -67,7 +69,7 @@ class Working:
             case InstallVerb.ROLLBACK:
                 raise ValueError("a rollback resolves nothing: see resolution_of")
         try:
-            return self._locked(draft)
+            return self._locked(draft, ask=request.verb is not InstallVerb.UNINSTALL)
         except InstallRefused as problem:
             if request.verb is not InstallVerb.FROM_LOCK or problem.error_code != "conflict":
                 raise
@@ -96,7 +98,11 @@ class Working:
         return Draft(roots=roots, keep=keep)
 
     def _install(self, draft: Draft, request: InstallRequest) -> None:
-        for wanted in sources.wanted_of(request):
+        bundles = tuple(text for text in request.requirements if is_bundle(text))
+        others = tuple(text for text in request.requirements if not is_bundle(text))
+        if bundles:
+            self._unbundle(draft, bundles)
+        for wanted in sources.wanted_of(replace(request, requirements=others)):
             if not wanted.from_index:
                 self._build(draft, wanted)
             elif met_by_base(wanted.name, wanted.requirement, self.base.versions):
@@ -104,6 +110,22 @@ class Working:
             else:
                 root = Root(name=wanted.name, requirement=wanted.requirement, instance=wanted.instance)
                 draft.add(wanted.name, wanted.requirement, root)
+
+    def _unbundle(self, draft: Draft, files: tuple[str, ...]) -> None:
+        """Ask for what bundles hold, and look for wheels in them only."""
+        folder = self._new_folder("bundled")
+        for file in files:
+            lock = unpack_bundle(Path(file), folder)
+            self.tell(f"{Path(file).name} holds {len(lock.distributions)} wheels for Python {lock.python}")
+            for root in lock.roots:
+                if not met_by_base(root.name, root.requirement, self.base.versions):
+                    draft.add(root.name, root.requirement, root)
+            for one in lock.distributions:
+                if one.name not in self.base.versions:
+                    self.bundled[one.sha256] = one
+                    draft.further.append(f"{one.name}=={one.version}")
+                    draft.free.add(one.name)
+        self.index = self.index.with_only(folder)
 
     def _upgrade(self, draft: Draft, request: InstallRequest) -> None:
         plugins = self._plugins(draft)
@@ -193,22 +215,11 @@ class Working:
         refuse_addresses(self.store.layout(locked))
         draft.keep[built.name] = locked
 
-    def _locked(self, draft: Draft) -> Lock:
+    def _locked(self, draft: Draft, *, ask: bool = True) -> Lock:
         """Ask the resolver what is lacking, fetch it, and leave out what nothing needs."""
         held, lost = self._held(draft)
-        resolver = resolver_of(self.settings.backend, self.index, self.tell)
-        question = Question(
-            requirements=draft.requirements,
-            constraints={**draft.pins, **self.base.versions},
-            upgrade=frozenset(draft.upgrade),
-            python=self._stand_in(held.values()),
-            scratch=self.scratch,
-            index=self.index,
-            wheels_only=self.settings.wheels_only,
-        )
-        if question.requirements:
-            self.tell(f"{resolver.name} looks for versions that go together")
-            held |= self._added(resolver, question, lost)
+        if ask or lost:
+            held |= self._asked(draft, held, lost)
         needed = needed_by(draft.roots.values(), self._requires(held.values()))
         chosen = tuple(held[name] for name in sorted(needed.keys() & held.keys()))
         names = {one.name for one in chosen}
@@ -223,6 +234,24 @@ class Working:
             roots=tuple(draft.roots[name] for name in sorted(draft.roots)),
             distributions=chosen,
         )
+
+    def _asked(
+        self, draft: Draft, held: Mapping[str, Locked], lost: Mapping[str, Locked]
+    ) -> dict[str, Locked]:
+        resolver = resolver_of(self.settings.backend, self.index, self.tell)
+        question = Question(
+            requirements=draft.requirements,
+            constraints={**draft.pins, **self.base.versions},
+            upgrade=frozenset(draft.upgrade),
+            python=self._stand_in(held.values()),
+            scratch=self.scratch,
+            index=self.index,
+            wheels_only=self.settings.wheels_only,
+        )
+        if not question.requirements:
+            return {}
+        self.tell(f"{resolver.name} looks for versions that go together")
+        return self._added(resolver, question, lost)
 
     def _held(self, draft: Draft) -> tuple[dict[str, Locked], dict[str, Locked]]:
         """What is there in files that this Python can use, and what has to be had again."""
@@ -254,13 +283,13 @@ class Working:
             before = lost.get(pick.name)
             if before and before.version == pick.version and Path(before.wheel).name == file.name:
                 _refuse_other(before, sha256)
-            wheel = self.store.put(file, sha256)
+            bundled = self.bundled.get(sha256)
             added[pick.name] = Locked(
                 name=pick.name,
                 version=pick.version,
-                wheel=wheel,
+                wheel=self.store.put(file, sha256),
                 sha256=sha256,
-                origin=Origin(kind=OriginKind.INDEX),
+                origin=bundled.origin if bundled else Origin(kind=OriginKind.INDEX),
             )
             self.store.layout(added[pick.name])
         return added
