@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import CodeType, FrameType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
@@ -22,12 +21,14 @@ Held = tuple[str, str]
 """The canonical name of a distribution, and what holds which object of it."""
 
 _DEPTH = 5
-_SLICE = 0.0005
+_SLICE = 0.001
 """Seconds that the walk keeps other threads waiting at most, beyond what they wait for a lock anyway."""
 _PLAIN = frozenset(
     {str, bytes, int, float, complex, bool, type(None), type(Ellipsis), type(len), re.Pattern, CodeType}
 )
 _CONTAINERS = (dict, list, set, deque)
+_HOLDING = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
+_NO_CONTENT = frozenset({"__spec__", "__loader__", "__builtins__", "__annotations__", "__path__"})
 _HOST = ("iocmng", "iocmng_cli")
 # What is running is looked at by itself, and these hold what is running.
 _SKIPPED = {
@@ -36,15 +37,6 @@ _SKIPPED = {
     ("sys", "modules"),
     ("sys", "path_importer_cache"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the walk stands: what a person would look for, and how deep it is."""
-
-    words: str
-    depth: int
-    plain: bool
 
 
 class Holders:
@@ -69,12 +61,14 @@ class Holders:
     def owner(self, value: object) -> Owned | None:
         """The module that a value is, or was made in; None for what is of others."""
         kind = type(value)
+        if kind is FunctionType:
+            return self._scopes.get(id(value.__globals__))  # type: ignore[attr-defined]
         if kind in _PLAIN:
             return None
         if id(value) in self._modules:
             return self._modules[id(value)]
-        if isinstance(value, FunctionType):
-            return self._scopes.get(id(value.__globals__))
+        if kind in _HOLDING:
+            return None
         if isinstance(value, MethodType):
             return self.owner(value.__func__) or self.owner(value.__self__)
         if isinstance(value, functools.partial):
@@ -137,13 +131,14 @@ class Holders:
             live: Instances are running: what they registered may go when they stop, so only modules, classes,
                 functions and what their modules made count.
         """
+        if not self._owned:
+            return
         self._due = time.perf_counter() + _SLICE
         outside = [(key, module) for key, module in list(sys.modules.items()) if key not in self._keys]
         made = self._made()
         for _, module in outside:
             for value in list(attributes(module).values()):
                 made.pop(id(value), None)
-            self._breathe()
         seen = {id(scope) for scope in (sys.modules, sys.path_importer_cache, self.__dict__, made)}
         for key, module in outside:
             if find := self._in_module(key, module, made, seen, live):
@@ -176,48 +171,37 @@ class Holders:
         self, key: str, module: object, made: Mapping[int, tuple[Owned, str]], seen: set[int], live: bool
     ) -> Held | None:
         plain = key.partition(".")[0] in _HOST
-        stack: list[tuple[object, _Place]] = []
         for name, value in list(attributes(module).items()):
-            if (key, name) in _SKIPPED or self._names.get(f"{key}.{name}") is self._modules.get(
-                id(value), key
-            ):
+            if type(value) in _PLAIN or name in _NO_CONTENT or (key, name) in _SKIPPED:
                 continue
-            stack.append((value, _Place(f"{key}.{name}", 0, plain)))
-        while stack:
-            value, place = stack.pop()
-            if type(value) in _PLAIN:
+            submodule = self._names.get(f"{key}.{name}")
+            if submodule is not None and submodule.module is value:
                 continue
-            if (one := self.owner(value)) is not None:
-                if live and place.depth and not isinstance(value, (type, FunctionType, ModuleType)):
-                    continue
-                return one.distribution, f"{place.words} holds {_words(value)} of {one.key}"
-            if place.depth and id(value) in made:
-                one, name = made[id(value)]
-                return one.distribution, f"{place.words} holds {name} of {one.key}"
-            if place.depth < _DEPTH and id(value) not in seen:
-                seen.add(id(value))
-                below = _Place(place.words, place.depth + 1, place.plain)
-                stack.extend((child, below) for child in self._children(value, place))
-            self._breathe()
+            if find := self._in_value(value, made, seen, live=live, plain=plain):
+                return find[0], f"{key}.{name} holds {find[1]}"
         return None
 
-    def _children(self, value: object, place: _Place) -> Iterable[object]:
-        if isinstance(value, (dict, list, tuple, set, frozenset, deque, MappingProxyType)):
-            return _items(value)
-        if isinstance(value, ModuleType):
-            return ()
-        if isinstance(value, type):
-            return list(vars(value).values())
-        if isinstance(value, FunctionType):
-            return _of_function(value)
-        if isinstance(value, MethodType):
-            return (value.__self__,)
-        if isinstance(value, functools.partial):
-            return (*value.args, *value.keywords.values())
-        if isinstance(value, (staticmethod, classmethod)):
-            return _of_function(value.__func__) if isinstance(value.__func__, FunctionType) else ()
-        # The host's own objects let instances go when these stop.
-        return () if place.plain else list(attributes(value).values())
+    def _in_value(
+        self, root: object, made: Mapping[int, tuple[Owned, str]], seen: set[int], *, live: bool, plain: bool
+    ) -> Held | None:
+        level, depth = [root], 0
+        while level:
+            below: list[object] = []
+            for value in level:
+                if (one := self.owner(value)) is not None:
+                    if live and depth and not isinstance(value, (type, FunctionType, ModuleType)):
+                        continue
+                    return one.distribution, f"{_words(value)} of {one.key}"
+                if depth and id(value) in made:
+                    one, name = made[id(value)]
+                    return one.distribution, f"{name} of {one.key}"
+                if depth < _DEPTH and id(value) not in seen:
+                    seen.add(id(value))
+                    below += [part for part in _parts(value, plain) if type(part) not in _PLAIN]
+            if time.perf_counter() >= self._due:
+                self._breathe()
+            level, depth = below, depth + 1
+        return None
 
     def running(self) -> Iterator[Held]:
         """Yield threads that run code of these modules or will, and tasks of asyncio."""
@@ -253,15 +237,35 @@ class Holders:
         return None
 
     def _breathe(self) -> None:
-        """Let other threads run now and then: they would have to wait for milliseconds otherwise."""
-        if time.perf_counter() >= self._due:
-            time.sleep(0)
-            self._due = time.perf_counter() + _SLICE
+        """Let other threads run: they would have to wait for milliseconds otherwise."""
+        time.sleep(0)
+        self._due = time.perf_counter() + _SLICE
+
+
+def _parts(value: Any, plain: bool) -> Iterable[object]:
+    """What a value consists of; with `plain` objects are taken as a whole, containers are not."""
+    kind = type(value)
+    if kind is FunctionType:
+        return _of_function(value) if value.__closure__ or value.__defaults__ or value.__dict__ else ()
+    if isinstance(value, type):
+        return list(vars(value).values())
+    if isinstance(value, _HOLDING):
+        return _items(value)
+    if isinstance(value, ModuleType):
+        return ()
+    if isinstance(value, MethodType):
+        return (value.__self__,)
+    if isinstance(value, functools.partial):
+        return (*value.args, *value.keywords.values())
+    if isinstance(value, (staticmethod, classmethod)):
+        return (value.__func__,)
+    # The host's own objects let instances go when these stop.
+    return () if plain else list(attributes(value).values())
 
 
 def _items(value: Any) -> list[object]:
     if isinstance(value, dict):
-        return [part for pair in list(dict.items(value)) for part in pair]
+        return [*dict.keys(value), *dict.values(value)]
     if isinstance(value, MappingProxyType):
         return list(value.values())
     # Classes that inherit from these may have an __iter__ of their own, which is foreign code.

@@ -110,6 +110,8 @@ class ModuleSwap:
             finder.folders.update(before.folders)
             functions.restore(before.functions)
             self._forget_finders(before.added, folders)
+            if self._site_before is not None and self._site_after is not None:
+                _move_home(self._site_after, self._site_before)
         self._note(self._site_after, None)
         self._note(self._site_before, before.added)
         self._forget_files(before.added, folders, tuple(before.folders.values()))
@@ -241,6 +243,16 @@ def _restore(before: _Before) -> None:
         if holder in back and key not in back:
             there: Any = attributes(back[holder])
             there.setdefault(name, module)
+
+
+def _move_home(there: Path, home: Path) -> None:
+    """Let packages that stay, and were loaded from a folder that may go, look for theirs in one with the same files."""
+    prefix = str(there) + os.sep
+    for module in list(sys.modules.values()):
+        path: Any = attributes(module).get("__path__")
+        for number, entry in enumerate(path if isinstance(path, list) else ()):
+            if isinstance(entry, str) and entry.startswith(prefix):
+                path[number] = os.path.join(home, entry.removeprefix(prefix))
 
 
 def _without_new(present: list[Any], before: Sequence[Any], new: Ownership) -> None:
