@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
 from iocmng import __version__
-from iocmng.errors import BadInput, IocmngError, NoHost
-from iocmng.wire import Finding, Level
+from iocmng.errors import BadInput, IocmngError, NoHost, NotFound
+from iocmng.names import HOST_SEGMENT, pv_name
+from iocmng.wire import Finding, HostView, Level
 from iocmng_cli.options import Json
 from iocmng_cli.output import Cell, print_json, stdout
 from iocmng_cli.session import Session, session
 from iocmng_cli.text import reason
+
+if TYPE_CHECKING:
+    from iocmng.client import Client
 
 app = typer.Typer()
 
@@ -50,7 +55,6 @@ def examine(target: Session) -> Iterator[Finding]:
     yield from checks.check_python()
     yield from checks.check_distributions()
     yield from checks.check_imports()
-    yield from checks.check_entry_points()
     yield from checks.check_clock()
     yield from checks.check_epics(os.environ)
     yield from _here(target)
@@ -68,6 +72,7 @@ def _here(target: Session) -> Iterator[Finding]:
         settings = settings_here()
     except BadInput as error:
         yield Finding(Level.ERROR, "settings", error.detail, hint=error.hint)
+        yield from checks.check_entry_points()
         return
     yield from settings.findings
     if settings.default_prefix:
@@ -77,7 +82,9 @@ def _here(target: Session) -> Iterator[Finding]:
             f"a host started here serves under the default prefix {settings.prefix}",
             hint="choose one: prefix in the site file, IOCMNG_PREFIX or --prefix",
         )
+    yield from checks.check_entry_points(checks.site_folders(settings.state_dir))
     yield from checks.check_state_dir(settings.state_dir)
+    yield from checks.check_installed(settings.state_dir)
     if not answered:
         yield from checks.check_ports(settings.admin.host, settings.admin.port, os.environ)
 
@@ -86,6 +93,7 @@ def _host(target: Session) -> Iterator[Finding]:
     try:
         with target.client(timeout=5.0) as client:
             host, views = client.host(), client.list()
+            waits = _waits(client, host)
     except NoHost as error:
         yield Finding(Level.NOTE, "no-host", error.detail, hint=error.hint)
         return
@@ -99,6 +107,13 @@ def _host(target: Session) -> Iterator[Finding]:
             "host",
             f"the host is iocmng {host.version}, this command line is {__version__}",
             hint="use the command line of the host's environment, or restart the host after an upgrade",
+        )
+    if waits:
+        yield Finding(
+            Level.WARNING,
+            "host",
+            "changed settings or plugins wait for the next start of the host",
+            hint="iocmng restart-host",
         )
     for problem in host.problems:
         yield Finding(Level.WARNING, "host", problem, hint="iocmng status")
@@ -117,6 +132,15 @@ def _host(target: Session) -> Iterator[Finding]:
                 f"{view.name} is degraded: {reason(view)}",
                 hint=f"iocmng show {view.name}",
             )
+
+
+def _waits(client: Client, host: HostView) -> bool:
+    """Whether something waits for the next start of the host."""
+    try:
+        return bool(client.pv(pv_name(host.prefix, HOST_SEGMENT, "RESTART_REQUIRED")).value)
+    except NotFound:
+        # A host of another version may lack that PV.
+        return False
 
 
 def _print(finding: Finding) -> None:
