@@ -32,6 +32,7 @@ HOMES = {
         verb: Home(f"{_C}.installing", _PLUGINS)
         for verb in ("install", "upgrade", "uninstall", "rollback", "generations")
     },
+    "bundle": Home(f"{_C}.bundle", _PLUGINS, group=True),
     "status": Home(f"{_C}.status", _HOST),
     "restart-host": Home(f"{_C}.status", _HOST),
     "rescan": Home(f"{_C}.status", _HOST),

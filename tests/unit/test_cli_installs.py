@@ -412,3 +412,21 @@ def test_names_are_completed(served: Served, installs: MemoryInstalls, admin: Sh
     assert completed("uninstall ") == ["acme-beam", "beam"]
     assert completed("upgrade ac") == ["acme-beam"]
     assert completed("rollback ") == ["2"]
+
+
+def test_a_bundle_is_named_by_its_path(installs: MemoryInstalls, admin: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "plugins.zip"
+    missing = admin.here("bundle", "install", str(file))
+    assert (missing.code, f"there is no {file}" in missing.err) == (ExitCode.USAGE, True)
+    file.touch()
+    assert admin.here("bundle", "install", str(file)).code == 0
+    assert asked(installs) == [(InstallRequest(requirements=(str(file),)), False)]
+
+
+def test_what_no_bundle_is_made_of(admin: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    misnamed = admin.here("bundle", "create", "plugins.tar")
+    assert (misnamed.code, "does not end in .zip" in misnamed.err) == (ExitCode.USAGE, True)
+    nothing = admin.here("bundle", "create", "plugins.zip", env={"IOCMNG_STATE_DIR": str(tmp_path / "state")})
+    assert (nothing.code, "nothing has been installed" in nothing.err) == (ExitCode.NOT_FOUND, True)
+    assert list(tmp_path.iterdir()) == []
