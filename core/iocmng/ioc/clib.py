@@ -46,6 +46,40 @@ class DbAddr(ctypes.Structure):
     ]
 
 
+class Entry(ctypes.Structure):
+    """What EPICS calls DBENTRY: a place in its descriptions of records, with room for what a later EPICS adds."""
+
+    _fields_ = [
+        ("base", c_void_p),
+        ("record_type", c_void_p),
+        ("field_description", c_void_p),
+        ("node", c_void_p),
+        ("tag", c_void_p),
+        ("field", c_void_p),
+        ("message", c_char_p),
+        ("index", c_short),
+        ("more", ctypes.c_byte * 64),
+    ]
+
+
+class NameNode(ctypes.Structure):
+    """The start of a dbRecordNode: a name of a record."""
+
+    _fields_ = [("next", c_void_p), ("previous", c_void_p), ("record", c_void_p), ("name", c_void_p)]
+
+
+class TagNode(ctypes.Structure):
+    """A dbInfoNode: an info tag of a record."""
+
+    _fields_ = [
+        ("next", c_void_p),
+        ("previous", c_void_p),
+        ("name", c_void_p),
+        ("text", c_void_p),
+        ("pointer", c_void_p),
+    ]
+
+
 class RoomyDbAddr(DbAddr):
     """A DBADDR with room for what a later EPICS may add to it."""
 
@@ -108,6 +142,10 @@ ThreadStarted = CFUNCTYPE(None, c_void_p)
 load_database = _function("dbLoadDatabase", c_int, c_char_p, c_char_p, c_char_p)
 put_field = _function("dbPutField", c_long, c_void_p, c_short, c_void_p, c_long)
 put_field_briefly = _brief_function("dbPutField", c_long, c_void_p, c_short, c_void_p, c_long)
+put = _brief_function("dbPut", c_long, c_void_p, c_short, c_void_p, c_long)
+lock_record = _function("dbScanLock", None, c_void_p)
+lock_record_briefly = _brief_function("dbScanLock", None, c_void_p)
+unlock_record = _brief_function("dbScanUnlock", None, c_void_p)
 get_field = _function("dbGetField", c_long, c_void_p, c_short, c_void_p, c_void_p, c_void_p, c_void_p)
 name_to_address = _function("dbNameToAddr", c_long, c_char_p, c_void_p)
 post_events = _brief_function("db_post_events", c_int, c_void_p, c_void_p, c_uint)
@@ -134,11 +172,21 @@ get_env = _function("getenv", c_char_p, c_char_p, library=ctypes.CDLL(None))
 init_entry = _function("dbInitEntry", None, c_void_p, c_void_p)
 finish_entry = _function("dbFinishEntry", None, c_void_p)
 find_record = _function("dbFindRecord", c_long, c_void_p, c_char_p)
+init_entry_from_record = _function("dbInitEntryFromRecord", None, c_void_p, c_void_p)
+create_alias = _function("dbCreateAlias", c_long, c_void_p, c_char_p)
+find_tag = _function("dbFindInfo", c_long, c_void_p, c_char_p)
+put_tag = _function("dbPutInfo", c_long, c_void_p, c_char_p, c_char_p)
 delete_record = _function("dbDeleteRecord", c_long, c_void_p)
+discover_broadcasts = _function(
+    "osiSockDiscoverBroadcastAddresses", None, c_void_p, c_int, c_void_p, library=Com
+)
+free_list = _function("ellFree2", None, c_void_p, c_void_p, library=Com)
+free = ctypes.cast(ctypes.CDLL(None).free, c_void_p)
 
 check_client_ip = c_int.in_dll(Com, "asCheckClientIP")
 
 DATABASE = pdbbase
+LIBRARY = dbCore
 VERSION: str = softioc.__version__
 
 

@@ -183,19 +183,41 @@ def field_texts(spec: RecordSpec) -> Iterator[tuple[str, str]]:
     Raises:
         RecordError: `spec.fields` names a field that the host sets itself.
     """
-    declared = dict(spec.fields)
-    owned = _OWNED if spec.record_type == "calc" else _OWNED | _BINDING
-    if refused := sorted(owned & declared.keys()):
-        raise RecordError(f"{spec.name}: field {refused[0]} is set by the host and cannot be given",
-                          hint="remove it from `fields`")  # fmt: skip
+    _check_declared(spec)
     yield from _binding(spec)
-    derived = {**_texts(spec), **_shape(spec)}
-    for field, text in derived.items():
+    yield from _derived(spec)
+    yield from _shape(spec).items()
+    yield from _declared(spec)
+    yield from _first_value(spec)
+
+
+def dress_texts(spec: RecordSpec) -> Iterator[tuple[str, str]]:
+    """Yield the fields that a record can be given at any time: all but what binds it, its size and its value.
+
+    Raises:
+        RecordError: It has more labels than its type holds.
+    """
+    yield from _derived(spec)
+    yield from _declared(spec)
+
+
+def _derived(spec: RecordSpec) -> Iterator[tuple[str, str]]:
+    declared = {field for field, _ in spec.fields}
+    for field, text in _texts(spec).items():
         if field not in declared:
             yield field, ascii_text(text)
+
+
+def _declared(spec: RecordSpec) -> Iterator[tuple[str, str]]:
     for field, text in spec.fields:
         yield field, ascii_text(text)
-    yield from _first_value(spec)
+
+
+def _check_declared(spec: RecordSpec) -> None:
+    owned = _OWNED if spec.record_type == "calc" else _OWNED | _BINDING
+    if refused := sorted(owned & {field for field, _ in spec.fields}):
+        raise RecordError(f"{spec.name}: field {refused[0]} is set by the host and cannot be given",
+                          hint="remove it from `fields`")  # fmt: skip
 
 
 def _binding(spec: RecordSpec) -> Iterator[tuple[str, str]]:

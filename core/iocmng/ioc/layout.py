@@ -66,13 +66,32 @@ class Layout:
 
 
 @cache
+def _offsets(record_type: str) -> dict[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = get_field_offsets(record_type)
+    return found
+
+
+def offset_of(record_type: str, field: str) -> tuple[int, int]:
+    """Return where a field lies in records of a type, and how many bytes it has.
+
+    Raises:
+        RecordError: Records of this type have no such field.
+    """
+    try:
+        at, size, _ = _offsets(record_type)[field]
+    except KeyError:
+        raise RecordError(f"record type {record_type} has no field {field}") from None
+    return at, size
+
+
+@cache
 def layout_of(record_type: str) -> Layout:
     """Return the layout of a record type.
 
     Raises:
         RecordError: This version of EPICS lays the alarm fields out otherwise than this module writes them.
     """
-    offsets: dict[str, tuple[int, int, int]] = get_field_offsets(record_type)
+    offsets = _offsets(record_type)
     status, severity, message = (offsets[field] for field in ("NSTA", "NSEV", "NAMSG"))
     in_one_row = severity[0] - status[0] == 2 and message[0] - status[0] == 4 and message[1] == STRING_SIZE
     if not in_one_row or offsets["TIME"][1] != TIME.size:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from time import time_ns
-from typing import Any
+from typing import Any, cast
 
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
@@ -51,6 +52,24 @@ def keep_gil(kept: bool) -> None:
     _put = clib.put_field_briefly if kept else clib.put_field
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the value of a record lies, and a long text as EPICS hands it out whole."""
+
+    value: clib.DbAddr
+    text: clib.DbAddr | None
+
+    @classmethod
+    def find(cls, name: str, record_type: str) -> Located:
+        """Look a record up by its name.
+
+        Raises:
+            RecordError: EPICS does not know it.
+        """
+        long_text = clib.address_of(f"{name}.VAL$") if record_type in ("lsi", "lso") else None
+        return cls(clib.address_of(name), long_text)
+
+
 class ServedRecord:
     """A record of this process; where it lies is looked up at its first use after the records are served."""
 
@@ -63,6 +82,7 @@ class ServedRecord:
         "_long_address",
         "_memory",
         "_room",
+        "departed",
         "spec",
     )
 
@@ -71,31 +91,68 @@ class ServedRecord:
         self._is_served = is_served
         self._address = 0
         self._long_address = 0
+        self.departed = False
 
     def bind(self) -> int:
         """Look the record up in EPICS' memory, and return the address of its DBADDR.
 
         Raises:
-            RecordError: Records are not served yet, or EPICS does not know this one.
+            RecordError: Records are not served yet, this one no more, or EPICS does not know it.
         """
+        if self.departed:
+            raise self._gone()
         if not self._is_served():
             raise RecordError(f"{self.spec.name}: records are not served yet", hint="start the port first")
         return self.locate()
 
-    def locate(self) -> int:
-        """Do as `bind`, before records are served too."""
-        where = clib.address_of(self.spec.name)
+    def locate(self, found: Located | None = None) -> int:
+        """Do as `bind`, before records are served too; with `found` where it lies need not be looked up."""
+        found = found or Located.find(self.spec.name, self.spec.record_type)
+        where = found.value
         self._layout: Layout = layout_of(self.spec.record_type)
         self._coding = coding_of(self.spec)
         self._memory = memory_of(where.record, self._layout.size)
         self._count = max(1, where.elements)
-        self._room: Any = where
-        if self.spec.record_type in ("lsi", "lso"):
-            long_form = clib.address_of(f"{self.spec.name}.VAL$")
-            self._long_address = ctypes.addressof(long_form)
-            self._room = (where, long_form)
+        self._room: Any = found
+        self._long_address = ctypes.addressof(found.text) if found.text else 0
         self._address = ctypes.addressof(where)
         return self._address
+
+    def where(self) -> Located:
+        """Where it lies; looked up at the first use."""
+        if not self._address:
+            self.locate()
+        return cast(Located, self._room)
+
+    def leave(self) -> None:
+        """Write no more: the record has gone, or is another's now."""
+        self.departed = True
+        self._address = 0
+
+    def _gone(self) -> RecordError:
+        return RecordError(f"{self.spec.name}: the record is served no more, or for another",
+                           hint="ask for the record of this name again")  # fmt: skip
+
+    @property
+    def active(self) -> bool:
+        """Whether EPICS is processing it, maybe for hours; only once it has been looked up."""
+        return bool(self._memory[self._layout.active])
+
+    def process(self, switch: clib.DbAddr) -> None:
+        """Have EPICS process it as it is; `switch` is its field PROC."""
+        clib.put_field(ctypes.byref(switch), CHAR, b"\1", 1)
+
+    def mark_invalid(self, status: Status, reason: str, timestamp: float) -> None:
+        """Write time and quality into memory, for the processing that follows."""
+        seconds = int(timestamp)
+        _pack_time(self._memory, self._layout.time, max(0, seconds - _epoch), int(timestamp % 1 * _SECOND))
+        _pack_alarm(
+            self._memory,
+            self._layout.new_alarm,
+            status,
+            Severity.INVALID,
+            text_bytes(reason, STRING_SIZE - 1),
+        )
 
     def seed(self, value: Value, timestamp: float) -> None:
         """Put the first value into memory before clients are served; a writable one is valid then."""
@@ -130,8 +187,8 @@ class ServedRecord:
         return int(clib.DbAddr.from_address(self._address).record)
 
     def read(self) -> Reading:
-        """Return what the record shows; before records are served INVALID and not connected."""
-        if not self._address and not self._is_served():
+        """Return what the record shows; before it is served, and afterwards, INVALID and not connected."""
+        if self.departed or (not self._address and not self._is_served()):
             return Reading(self.spec.value, Severity.INVALID, Status.UDF, 0.0, connected=False)
         address = self._address or self.bind()
         coding = self._coding
@@ -194,6 +251,10 @@ class NativeRecord(ServedRecord):
 
     __slots__ = ()
 
+    def process(self, switch: clib.DbAddr) -> None:
+        """Have EPICS process it as it is."""
+        _put(ctypes.byref(switch), CHAR, b"\1", 1)
+
     def publish(
         self,
         value: Value,
@@ -204,6 +265,8 @@ class NativeRecord(ServedRecord):
     ) -> None:
         """Write value, quality and time in one step (see `iocmng.runtime.ports.Record.publish`)."""
         address = self._address or self.bind()
+        coding = self._coding
+        data, count = coding.encode(value)
         layout = self._layout
         memory = self._memory
         if timestamp is None:
@@ -217,7 +280,8 @@ class NativeRecord(ServedRecord):
         if severity:
             message = text_bytes(reason, STRING_SIZE - 1) if reason else b""
             _pack_alarm(memory, layout.new_alarm, status or Status.SOFT, severity, message)
-        coding = self._coding
-        data, count = coding.encode(value)
+        # Nothing may come between this look and the put: a record that has gone in the meantime stays INVALID.
+        if self._address != address:
+            raise self._gone()
         if _put(address, coding.code, data, count):
             raise RecordError(f"{self.spec.name}: EPICS refused the value {value!r}")

@@ -9,24 +9,24 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import time
 from typing import Any
 
-import pvxslibs.path  # type: ignore[import-untyped]
-from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
-
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.access import access_groups, access_text, unaudited
-from iocmng.ioc.dbtext import SEEDED_TYPES, database_text
-from iocmng.ioc.locksets import python_stays_alone
+from iocmng.ioc.arrivals import Arrivals
+from iocmng.ioc.beacons import Announcer
+from iocmng.ioc.dbtext import SEEDED_TYPES, database_text, record_text
+from iocmng.ioc.locksets import LockSets
 from iocmng.ioc.messages import captured_messages
 from iocmng.ioc.publish import NativeRecord, ServedRecord, keep_gil
+from iocmng.ioc.servers import add_pva, ca_port_in_use, moved_ca, moved_pva, pva_port_in_use
 from iocmng.ioc.trace import Arrival, WriteListener
 from iocmng.ioc.watching import Watches
-from iocmng.ioc.writable import WritableRecord, add_device_support
+from iocmng.ioc.writable import WritableRecord, add_device_support, by_address
 from iocmng.runtime.ports import Endpoints, Put, Trace, Undo
 from iocmng.spec import RecordSpec
 from iocmng.values import Reading, Value
@@ -34,8 +34,6 @@ from iocmng.wire import Actor
 
 _log = logging.getLogger("iocmng.ioc")
 _CALLBACK_QUEUE = 20_000
-_CA_PORT, _CA_PORT_VARIABLES = 5064, ("EPICS_CAS_SERVER_PORT", "EPICS_CA_SERVER_PORT")
-_PVA_PORT, _PVA_PORT_VARIABLES = 5075, ("EPICS_PVAS_SERVER_PORT", "EPICS_PVA_SERVER_PORT")
 _FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 _made = threading.Lock()
 
@@ -77,9 +75,11 @@ class SoftIoc:
         self._put_handlers: dict[str, tuple[Callable[[Put], None], ...]] = {}
         self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
         self._pending: deque[Callable[[], None]] = deque()
-        self._writable: dict[int, WritableRecord] = {}
-        self._listener = WriteListener(self._traced, self._ignored, self._writable)
-        self._watches = Watches()
+        self._listener = WriteListener(self._traced, self._ignored, by_address)
+        self._watches = Watches(self._read)
+        self._arrivals = Arrivals(self._make, self._records)
+        self._locks = LockSets()
+        self._announcer = Announcer()
         add_device_support()
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
@@ -94,16 +94,92 @@ class SoftIoc:
         records: dict[str, ServedRecord] = {}
         for spec in specs:
             if spec.name in records or spec.name in self._records:
-                raise RecordError(
-                    f"record {spec.name} of {source} exists already in {self._sources.get(spec.name, source)}"
-                )
-            if spec.access and spec.access not in self._groups:
-                raise RecordError(f"record {spec.name}: no access-security group {spec.access!r}",
-                                  hint=f"defined: {', '.join(sorted(self._groups))}")  # fmt: skip
+                raise self._exists(spec, source)
+            self._check_group(spec)
             records[spec.name] = self._make(spec)
         self._load_text(database_text(specs), source, records)
         self._records.update(records)
         self._sources.update(dict.fromkeys(records, source))
+
+    def _exists(self, spec: RecordSpec, source: str) -> RecordError:
+        return RecordError(
+            f"record {spec.name} of {source} exists already in {self._sources.get(spec.name, source)}"
+        )
+
+    def _check_group(self, spec: RecordSpec) -> None:
+        if spec.access and spec.access not in self._groups:
+            raise RecordError(f"record {spec.name}: no access-security group {spec.access!r}",
+                              hint=f"defined: {', '.join(sorted(self._groups))}")  # fmt: skip
+
+    def reserve(self, counts: Mapping[str, int], *, array_length: int) -> None:
+        """Make hidden spare records; see `RecordPort.reserve`.
+
+        Raises:
+            RecordError: There is no such kind, or records are served already.
+        """
+        if self._served:
+            raise RecordError("EPICS makes no records while it serves", hint="reserve before start")
+        self._arrivals.reserve(counts, array_length)
+
+    def spares(self) -> Mapping[str, int]:
+        """Spare records of each kind that no name is bound to. Any thread."""
+        return self._arrivals.free()
+
+    def lacking(self, specs: Iterable[RecordSpec]) -> Mapping[str, tuple[int, int]]:
+        """Needed and free spares of each kind that would not suffice; see `RecordPort.lacking`."""
+        return self._arrivals.lacking(specs)
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        """Whether a name would get another record than it has or had; see `RecordPort.needs_new`."""
+        return self._arrivals.needs_new(spec)
+
+    def arrive(self, specs: Iterable[RecordSpec], *, source: str) -> None:
+        """Serve further records while clients are served; see `RecordPort.arrive`.
+
+        Raises:
+            SparesShort: Spares do not suffice; nothing has changed.
+            RecordError: A name is taken, a field is refused, or nothing is served yet; nothing has changed.
+        """
+        specs = tuple(specs)
+        with self._arrivals.changing:
+            self._check_arrival(specs, source)
+            self._locks.add(specs)
+            names = [spec.name for spec in specs]
+            # Dressing holds locks of records while other threads run: no put may wait for one with the GIL kept.
+            keep_gil(False)
+            try:
+                records = self._arrivals.arrive(specs, source=source)
+            finally:
+                keep_gil(self._locks.python_stays_alone)
+            self._watches.leave(names)
+            self._records.update(records)
+            self._sources.update(dict.fromkeys(names, source))
+            self._watches.come(names)
+
+    def _check_arrival(self, specs: Iterable[RecordSpec], source: str) -> None:
+        if not self._served:
+            raise RecordError(f"{source}: records are not served yet", hint="load them instead")
+        seen: set[str] = set()
+        for spec in specs:
+            if spec.name in seen or self._sources.get(spec.name, source) != source:
+                raise self._exists(spec, source)
+            seen.add(spec.name)
+            self._check_group(spec)
+            record_text(spec)
+
+    def depart(self, names: Iterable[str]) -> None:
+        """Take records away, those that are there; see `RecordPort.depart`."""
+        with self._arrivals.changing:
+            gone = [name for name in names if name in self._records]
+            self._watches.leave(gone)
+            self._arrivals.depart(gone)
+            for name in gone:
+                del self._records[name], self._sources[name]
+
+    def announce(self) -> None:
+        """Have clients that have been waiting for names search again; see `RecordPort.announce`."""
+        if self._served:
+            self._announcer.announce()
 
     def _load_text(self, text: str, source: str, names: Iterable[str]) -> None:
         """Load from memory, and append to `records.db`: a file per instance costs a millisecond each."""
@@ -137,6 +213,7 @@ class SoftIoc:
         Raises:
             RecordError: EPICS refused to start, in its words.
         """
+        note = self._add_spares()
         self._database.close()
         os.close(self._memory_file)
         access = self._directory / "access.acf"
@@ -146,7 +223,7 @@ class SoftIoc:
         clib.check_client_ip.value = 1
         with captured_messages(1, 2) as messages:
             if self._pva:
-                _add_pva()
+                add_pva()
             failed = clib.build()
             if not failed:
                 self._prepare()
@@ -158,14 +235,20 @@ class SoftIoc:
         self._listener.listen()
         self._served = True
         self._watches.begin()
-        return self._endpoints()
+        return self._endpoints(note)
 
-    def _endpoints(self) -> Endpoints:
-        ca_port = _real_port("RSRV_SERVER_PORT")
-        pva_port = _real_port("PVAS_SERVER_PORT") if self._pva else 0
-        notes = [_moved("CA", ca_port, _CA_PORT_VARIABLES, _CA_PORT)]
+    def _add_spares(self) -> str:
+        specs = self._arrivals.specs()
+        self._load_text(database_text(specs), "spares", [spec.name for spec in specs])
+        return self._arrivals.prepare()
+
+    def _endpoints(self, note: str) -> Endpoints:
+        ca_port = ca_port_in_use()
+        pva_port = pva_port_in_use() if self._pva else 0
+        self._announcer.use(ca_port, pva_port)
+        notes = [note, moved_ca(ca_port)]
         if self._pva:
-            notes.append(_moved("PVA", pva_port, _PVA_PORT_VARIABLES, _PVA_PORT))
+            notes.append(moved_pva(pva_port))
         if unaudited(self._access):
             notes.append(
                 "rules of the access-security file lack TRAPWRITE: puts that they allow are not audited"
@@ -175,12 +258,12 @@ class SoftIoc:
     def _prepare(self) -> None:
         """Bind what clients write, and put first values where `.db` text cannot, before clients come."""
         now = time()
-        keep_gil(python_stays_alone(record.spec for record in self._records.values()))
+        self._locks.add(record.spec for record in self._records.values())
+        keep_gil(self._locks.python_stays_alone)
         for record in self._records.values():
             spec = record.spec
             if isinstance(record, WritableRecord):
                 record.locate()
-                self._writable[record.record_address] = record
             if spec.value is not None and (spec.writable or spec.record_type in SEEDED_TYPES):
                 record.seed(spec.value, now)
 
@@ -225,11 +308,19 @@ class SoftIoc:
         Raises:
             KeyError: There is no such record.
         """
-        return self._watches.add(name, self._records[name].read, handler)
+        if name not in self._records:
+            raise KeyError(name)
+        return self._watches.add(name, handler)
+
+    def _read(self, name: str) -> Reading | None:
+        record = self._records.get(name)
+        return record.read() if record and not record.departed else None
 
     def _deliver(self, record: WritableRecord, value: Value, complete: Callable[[], None]) -> None:
         spec = record.spec
         arrival = self._listener.take(record.record_address)
+        if record.departed:
+            return
         actor = arrival.actor if arrival else Actor(via="pv")
         if arrival and record.running:
             self._listener.started(arrival, spec.labels[1] if len(spec.labels) > 1 else "1")
@@ -238,7 +329,10 @@ class SoftIoc:
         )
 
     def _ignored(self, arrival: Arrival) -> None:
-        name = self._writable[arrival.record].spec.name
+        record = by_address.get(arrival.record)
+        if record is None or record.departed:
+            return
+        name = record.spec.name
         self._call_soon(self._hand_on, Put(name, True, arrival.actor, _nothing, arrival.ahead, ignored=True))
 
     def _traced(self, trace: Trace) -> None:
@@ -288,23 +382,3 @@ def _delete(name: str) -> None:
     if not clib.find_record(entry, name.encode()):
         clib.delete_record(entry)
     clib.finish_entry(entry)
-
-
-def _add_pva() -> None:
-    if clib.load_database(b"pvxsIoc.dbd", pvxslibs.path.dbd_path.encode(), None):
-        raise RecordError(f"EPICS cannot read pvxsIoc.dbd in {pvxslibs.path.dbd_path}")
-    ctypes.CDLL(find_dso("pvxslibs.lib.pvxsIoc"), ctypes.RTLD_GLOBAL)
-    if clib.register_drivers(clib.DATABASE):
-        raise RecordError("EPICS cannot register the PVA server")
-
-
-def _real_port(variable: str) -> int:
-    return int(clib.get_env(variable.encode()) or 0)
-
-
-def _moved(protocol: str, real: int, variables: Sequence[str], default: int) -> str:
-    """Say that a server moved to another port, or "": it does so silently when its own is busy."""
-    asked = next((value for variable in variables if (value := os.environ.get(variable))), str(default))
-    if asked in ("0", str(real)):
-        return ""
-    return f"{protocol} port {asked} is busy; serving on {real}, which clients find by searching only"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 from iocmng.errors import RecordError
@@ -20,10 +20,10 @@ Handler = Callable[[Reading], None]
 
 
 class _Watch:
-    __slots__ = ("handler", "name", "read", "subscription")
+    __slots__ = ("handler", "name", "subscription")
 
-    def __init__(self, name: str, read: Callable[[], Reading], handler: Handler) -> None:
-        self.name, self.read, self.handler = name, read, handler
+    def __init__(self, name: str, handler: Handler) -> None:
+        self.name, self.handler = name, handler
         self.subscription = 0
 
 
@@ -32,15 +32,20 @@ class Watches:
 
     No record is locked while EPICS calls back, and a change that comes while others wait takes the place of an
     older one of the same record when there are very many.
+
+    Args:
+        read: Reads the record of a name; None when there is nothing to tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], Reading | None]) -> None:
+        self._read = read
         self._lock = threading.Lock()
         self._ids = count(1)
         self._watches: dict[int, _Watch] = {}
-        self._channels: dict[str, int] = {}
+        self._channels: dict[tuple[str, int], int] = {}
         self._context = 0
         self._serving = False
+        self._away: set[str] = set()
         self._changed = clib.EventFunction(self._deliver)
         self._started = clib.ThreadStarted(_keep_thread_state)
 
@@ -52,9 +57,9 @@ class Watches:
         for key, watch in waiting:
             self._subscribe(key, watch)
 
-    def add(self, name: str, read: Callable[[], Reading], handler: Handler) -> Callable[[], None]:
-        """Call `handler` with what `read` gives, once the records are served and after every change."""
-        watch = _Watch(name, read, handler)
+    def add(self, name: str, handler: Handler) -> Callable[[], None]:
+        """Call `handler` with what the record shows, once it is served and after every change."""
+        watch = _Watch(name, handler)
         with self._lock:
             key = next(self._ids)
             self._watches[key] = watch
@@ -71,9 +76,29 @@ class Watches:
 
         return undo
 
+    def leave(self, names: Iterable[str]) -> None:
+        """Tell nothing of records from now on: they depart, or others take their places."""
+        with self._lock:
+            self._away.update(names)
+            ended = [watch for watch in self._watches.values() if watch.name in self._away]
+            subscriptions = [watch.subscription for watch in ended if watch.subscription]
+            for watch in ended:
+                watch.subscription = 0
+        for subscription in subscriptions:
+            clib.cancel_event(subscription)
+
+    def come(self, names: Iterable[str]) -> None:
+        """Tell of the records that have these names now, beginning with what they show."""
+        with self._lock:
+            for name in names:
+                self._away.discard(name)
+            waiting = [(key, watch) for key, watch in self._watches.items() if not watch.subscription]
+        for key, watch in waiting:
+            self._subscribe(key, watch)
+
     def _subscribe(self, key: int, watch: _Watch) -> None:
         with self._lock:
-            if key not in self._watches or watch.subscription:
+            if key not in self._watches or watch.subscription or watch.name in self._away:
                 return
             channel = self._channel(watch.name)
             subscription = clib.add_event(self._events(), channel, self._changed, key, _VALUE_OR_ALARM)
@@ -85,12 +110,13 @@ class Watches:
 
     def _channel(self, name: str) -> int:
         """The channel of a record, kept for good: EPICS may still look at one whose subscription has ended."""
-        if name not in self._channels:
+        key = name, int(clib.address_of(name).record)
+        if key not in self._channels:
             channel = clib.create_channel(name.encode())
             if not channel or clib.open_channel(channel):
                 raise RecordError(f"EPICS has no record {name} to subscribe to")
-            self._channels[name] = channel
-        return self._channels[name]
+            self._channels[key] = channel
+        return self._channels[key]
 
     def _events(self) -> int:
         if not self._context:
@@ -101,10 +127,11 @@ class Watches:
 
     def _deliver(self, key: int, _channel: int, _remaining: int, _log_entry: int) -> None:
         watch = self._watches.get(key)
-        if watch is None:
+        if watch is None or watch.name in self._away:
             return
         try:
-            watch.handler(watch.read())
+            if (reading := self._read(watch.name)) is not None:
+                watch.handler(reading)
         except Exception:  # noqa: BLE001 - a border: one handler's fault must not end the subscriptions of others
             _log.exception("handler %r failed on a change of %s", watch.handler, watch.name)
 

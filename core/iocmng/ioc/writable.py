@@ -6,6 +6,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Callable
+from time import time
 from typing import Any, cast
 
 from softioc.imports import create_callback_capsule
@@ -13,11 +14,11 @@ from softioc.imports import signal_processing_complete as _complete_later
 
 from iocmng.errors import RecordError
 from iocmng.ioc import clib
-from iocmng.ioc.layout import DOUBLE, POINTER, ULONG, USHORT, memory_of
-from iocmng.ioc.publish import ServedRecord
+from iocmng.ioc.layout import CHAR, DOUBLE, POINTER, ULONG, USHORT, memory_of
+from iocmng.ioc.publish import Located, ServedRecord
 from iocmng.ioc.readable import value_text
 from iocmng.spec import RecordSpec
-from iocmng.values import PortType, Value
+from iocmng.values import PortType, Status, Value
 
 _ACCEPTED, _REFUSED = 0, -1
 _DBE_VALUE_LOG = 0x01 | 0x02
@@ -25,10 +26,16 @@ _DBE_VALUE_LOG = 0x01 | 0x02
 # A processNotifyRecord: a list node with its flag, the list of those that wait (its count last), the record.
 _QUEUE_COUNT, _QUEUE_RECORD, _QUEUE_SIZE = 40, 48, 56
 
+DEPARTED = "its plugin was removed"
+"""Why a record is INVALID that serves nobody."""
+
 Delivery = Callable[["WritableRecord", Value, Callable[[], None]], None]
 
-_by_address: dict[int, WritableRecord] = {}
+by_address: dict[int, WritableRecord] = {}
+"""The records that clients write, or did before they departed."""
+
 _assigning: set[int] = set()
+_capsules: dict[int, Any] = {}
 
 
 class WritableRecord(ServedRecord):
@@ -42,6 +49,7 @@ class WritableRecord(ServedRecord):
         "_echoes",
         "_last_finite",
         "_run",
+        "_shortens",
         "record_address",
     )
 
@@ -54,20 +62,40 @@ class WritableRecord(ServedRecord):
         self._accepted = 0
         self._last_finite = 0.0
         self._echoes, self._echo_of = 0, 0.0
+        self._shortens = False
         self.record_address = 0
 
-    def locate(self) -> int:
+    def locate(self, found: Located | None = None) -> int:
         """Look the record up, and bind it to its device support."""
-        address = super().locate()
+        address = super().locate(found)
         self.record_address = self.memory_address
         if self.spec.type in (PortType.ENUM, PortType.BOOL):
             (self._accepted,) = USHORT.unpack_from(self._memory, self._layout.value)
         elif self.spec.type is PortType.FLOAT:
             self._accepts_number()
         if self.spec.completes:
-            self._capsule = create_callback_capsule()
-        _by_address[self.record_address] = self
+            # The record's own, for good: EPICS may still hold the one that an earlier task of it used.
+            capsule = _capsules.get(self.record_address) or create_callback_capsule()
+            self._capsule = _capsules[self.record_address] = capsule
+        self._shortens = self._is_bigger_than_told(self.where().value)
+        by_address[self.record_address] = self
         return address
+
+    def _is_bigger_than_told(self, value: clib.DbAddr) -> bool:
+        """Whether clients could write more than the record is described to hold: it was made for longer values."""
+        if self.spec.record_type == "waveform":
+            return int(value.elements) > max(1, self.spec.length)
+        return self.spec.record_type == "lso" and int(value.field_size) > self.spec.length + 1
+
+    def leave(self) -> None:
+        """Take no more puts: one that is running is completed, and those that wait for it are refused."""
+        super().leave()
+        self.end_run()
+
+    def end_run(self) -> None:
+        """Complete a put that is running, if there is one."""
+        if (run := self._run) is not None:
+            self._complete(run)
 
     @property
     def running(self) -> bool:
@@ -100,14 +128,12 @@ class WritableRecord(ServedRecord):
         """
         address = self._address or self.bind()
         data, count = self._coding.encode(value)
-        thread = threading.get_ident()
-        _assigning.add(thread)
-        try:
-            refused = clib.put_field(address, self._coding.code, data, count)
-        finally:
-            _assigning.discard(thread)
-        if refused:
+        if _put_quietly(address, self._coding.code, data, count):
             raise RecordError(f"{self.spec.name}: EPICS refused the value {value!r}")
+
+    def process(self, switch: clib.DbAddr) -> None:
+        """Have EPICS process it as it is; the handler is not called."""
+        _put_quietly(ctypes.addressof(switch), CHAR, b"\1", 1)
 
     def written(self) -> int:
         """Take note of a put, called by EPICS under the record's lock; return what device support has to."""
@@ -115,6 +141,10 @@ class WritableRecord(ServedRecord):
         if memory[layout.active]:
             self._end()
             return _ACCEPTED
+        if self.departed:
+            return self._refuse()
+        if self._shortens:
+            self._shorten()
         if self.spec.type in (PortType.ENUM, PortType.BOOL) and not self._accepts():
             return _REFUSED
         finite = self.spec.type is not PortType.FLOAT or self._accepts_number()
@@ -139,6 +169,26 @@ class WritableRecord(ServedRecord):
         memory[layout.active] = 1
         self._deliver(self, value, lambda: self._complete(run))
         return _ACCEPTED
+
+    def _refuse(self) -> int:
+        """Answer a put that comes when the record serves nobody: it stays INVALID, and keeps what it can."""
+        if self.spec.type in (PortType.ENUM, PortType.BOOL):
+            USHORT.pack_into(self._memory, self._layout.value, self._accepted)
+        elif self.spec.type is PortType.FLOAT:
+            DOUBLE.pack_into(self._memory, self._layout.value, self._last_finite)
+        self.mark_invalid(Status.COMM, DEPARTED, time())
+        self._deliver(self, False, _nothing)
+        return _REFUSED
+
+    def _shorten(self) -> None:
+        memory, layout, length = self._memory, self._layout, self.spec.length
+        if self.spec.record_type == "waveform":
+            (count,) = ULONG.unpack_from(memory, layout.array_length)
+            ULONG.pack_into(memory, layout.array_length, min(count, max(1, length)))
+        elif (size := ULONG.unpack_from(memory, layout.text_length)[0]) > length + 1:
+            text = memory_of(POINTER.unpack_from(memory, layout.value)[0], size)
+            text[length] = 0
+            ULONG.pack_into(memory, layout.text_length, length + 1)
 
     def _accepts(self) -> bool:
         (index,) = USHORT.unpack_from(self._memory, self._layout.value)
@@ -181,6 +231,8 @@ class WritableRecord(ServedRecord):
         self._accepted = 0
         USHORT.pack_into(self._memory, self._layout.value, 0)
         self._memory[self._layout.process_again] = 0
+        if self.departed:
+            self.mark_invalid(Status.COMM, DEPARTED, time())
 
     def _value(self) -> Value:
         memory, layout, width = self._memory, self._layout, self._coding.width
@@ -207,12 +259,22 @@ class _Active:
         self.record = self._Pointer(address)
 
 
+def _put_quietly(address: int, code: int, data: Any, count: int) -> int:
+    """Put without the handler being told."""
+    thread = threading.get_ident()
+    _assigning.add(thread)
+    try:
+        return int(clib.put_field(address, code, data, count))
+    finally:
+        _assigning.discard(thread)
+
+
 def _nothing() -> None:
     """End a put that nobody waits for."""
 
 
 def _written(record: int) -> int:
-    found = _by_address.get(record)
+    found = by_address.get(record)
     return found.written() if found else _ACCEPTED
 
 
