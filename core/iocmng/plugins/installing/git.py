@@ -268,14 +268,14 @@ def _environment(environ: Mapping[str, str], token: str) -> dict[str, str]:
         for name, value in child_environment(environ).items()
         if not name.startswith("GIT_") or _ENVIRON.match(name)
     }
-    shell = kept.get("GIT_SSH_COMMAND") or shlex.quote(kept.get("GIT_SSH", "ssh")) + " -o BatchMode=yes"
+    ssh = shlex.quote(kept.get("GIT_SSH", "ssh"))
     fixed = {
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
         "SSH_ASKPASS": "",
         "SSH_ASKPASS_REQUIRE": "never",
-        "GIT_SSH_COMMAND": shell,
+        "GIT_SSH_COMMAND": kept.get("GIT_SSH_COMMAND") or f"{ssh} -o BatchMode=yes",
         "GIT_ALLOW_PROTOCOL": "https:ssh",
     }
     return {**kept, **fixed, **({_TOKEN: token} if token else {})}

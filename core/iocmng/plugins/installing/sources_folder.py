@@ -21,7 +21,7 @@ from uv import find_uv_bin
 from iocmng.errors import InstallFailed, InstallRefused
 from iocmng.names import plugin_name_problem
 from iocmng.plugins.directory import left_out, read_directory, write_wheel
-from iocmng.plugins.installing.child import run_child
+from iocmng.plugins.installing.child import Ended, run_child
 from iocmng.plugins.installing.model import Tell
 from iocmng.plugins.installing.sources_path import refuse_links_out
 from iocmng.plugins.installing.sources_wheel import WheelFile, check_wheel
@@ -161,26 +161,37 @@ def _run_backend(
     env = {
         name: value for name, value in env.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     }
-    attempts = [_uv(project, out), _pip(project, out)]
-    if all(map(_is_here, required)):
-        # A backend that is here needs neither an index nor an environment of its own.
-        attempts.insert(0, _uv(project, out, "--no-build-isolation"))
-    said: list[str] = []
-    for argv in attempts:
-        if not Path(argv[0]).is_file():
-            continue
-        tell(f"building {project.name}")
-        ended = run_child(
-            argv, what=f"building {project.name}", env=env, cwd=scratch, timeout=BUILD_TIMEOUT, tell=tell
-        )
-        built = sorted(out.glob("*.whl")) if out.is_dir() else []
-        if ended.code == 0 and len(built) == 1:
-            return built[0]
-        said.append(ended.output.strip()[-1500:] or f"the build ended with code {ended.code}")
+    # A backend that is here needs neither an index nor an environment of its own.
+    here = all(map(_is_here, required))
+    ended = _built(project, out, scratch, env, tell, isolated=not here)
+    if ended.code and here and "ModuleNotFoundError" in ended.output:
+        # It asks for more than pyproject.toml says.
         shutil.rmtree(out, ignore_errors=True)
-    raise InstallFailed(
-        f"{project.name} cannot be built: {said[0] if said else 'there is neither uv nor pip'}",
-        hint="build the wheel where its build requirements are, and install that",
+        ended = _built(project, out, scratch, env, tell, isolated=True)
+    built = sorted(out.glob("*.whl")) if out.is_dir() else []
+    if ended.code or len(built) != 1:
+        words = ended.output.strip()[-1500:] or f"the build ended with code {ended.code}"
+        raise InstallFailed(
+            f"{project.name} cannot be built: {words}",
+            hint="build the wheel where its build requirements are, and install that",
+        )
+    return built[0]
+
+
+def _built(
+    project: Path, out: Path, scratch: Path, env: Mapping[str, str], tell: Tell, *, isolated: bool
+) -> Ended:
+    what = f"building {project.name}"
+    tell(what)
+    argv = _uv(out) or _pip(out)
+    options = () if isolated else ("--no-build-isolation",)
+    return run_child(
+        [*argv, *options, "--", str(project)],
+        what=what,
+        env=env,
+        cwd=scratch,
+        timeout=BUILD_TIMEOUT,
+        tell=tell,
     )
 
 
@@ -192,18 +203,15 @@ def _is_here(text: str) -> bool:
         return False
 
 
-def _uv(project: Path, out: Path, *options: str) -> list[str]:
-    fixed = ["--no-config", "--no-progress", "--no-python-downloads", "--python", sys.executable]
-    return [_uv_program(), "build", "--wheel", *fixed, *options, "--out-dir", str(out), "--", str(project)]
-
-
-def _uv_program() -> str:
+def _uv(out: Path) -> list[str]:
     try:
-        return find_uv_bin()
+        program = find_uv_bin()
     except FileNotFoundError:
-        return ""
+        return []
+    fixed = ["--no-config", "--no-progress", "--no-python-downloads", "--python", sys.executable]
+    return [program, "build", "--wheel", *fixed, "--out-dir", str(out)]
 
 
-def _pip(project: Path, out: Path) -> list[str]:
+def _pip(out: Path) -> list[str]:
     fixed = ["--no-deps", "--no-input", "--disable-pip-version-check", "--no-cache-dir"]
-    return [sys.executable, "-m", "pip", "wheel", *fixed, "--wheel-dir", str(out), "--", str(project)]
+    return [sys.executable, "-m", "pip", "wheel", *fixed, "--wheel-dir", str(out)]
