@@ -149,7 +149,7 @@ _HOST: Mapping[str, Template] = {
     "RUNNING": _count("Instances that run"),
     "FAILED": _count("Instances that failed", (("HIGH", "1"), ("HSV", "MAJOR"))),
     "DEGRADED": _count("Instances that are degraded", (("HIGH", "1"), ("HSV", "MINOR"))),
-    "SPARES_FREE": _count("Tasks that still fit without a restart"),
+    "SPARES_FREE": _count("Tasks that still fit without a restart", (("LOW", "4"), ("LSV", "MINOR"))),
     "RESTART_REQUIRED": _bi("A change waits for a restart", ("No", "Yes")),
     "SAFE_MODE": _bi("No plugin was started", ("No", "Yes"), "MINOR"),
     "CPU": _number("Use of one core", "%", 1),
