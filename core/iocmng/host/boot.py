@@ -22,6 +22,7 @@ from iocmng.host.admin import Admin
 from iocmng.host.again import Start, exec_again
 from iocmng.host.confirming import Confirming
 from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came, stop_on_signals
+from iocmng.host.entries import EntriesOutcome, fetching_environ, install_entries, site_installer
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.generations import BootGeneration, boot_generation, uncount
 from iocmng.host.installing import InstallPlan
@@ -111,6 +112,7 @@ class _Boot:
     boots: Boots
     attempts: int
     chosen: BootGeneration
+    entries: EntriesOutcome
     reloading: Reloading
 
     @property
@@ -136,6 +138,9 @@ def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) ->
     with StateLock(settings.state_dir, holder) as lock, Admin(settings, start.listening) as admin:
         logs = _logs(settings)
         journal = Journal(settings.state_dir)
+        entries = EntriesOutcome()
+        if not settings.safe_mode:
+            entries = install_entries(settings, Generations(settings.state_dir), site_installer)
         # Without plugins nothing is tried, and so nothing is counted.
         chosen = (
             BootGeneration() if settings.safe_mode else boot_generation(settings.state_dir, journal.problem)
@@ -150,6 +155,7 @@ def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) ->
             boots=boots,
             attempts=boots.begin(known=bool(journal.convicted) or chosen.changed),
             chosen=chosen,
+            entries=entries,
             reloading=Reloading(settings, reread, admin, logs),
         )
         try:
@@ -196,7 +202,7 @@ def _serve(boot: _Boot) -> _End:
     settings, journal, chosen, safe_mode = boot.settings, boot.journal, boot.chosen, boot.safe_mode
     problems = [str(finding) for finding in settings.findings]
     problems += filter(None, (boot.boots.problem, journal.problem))
-    problems += chosen.problems
+    problems += (*boot.entries.problems, *chosen.problems)
     desired = DesiredState(settings.state_dir / "desired.json", RealClock())
     problems += desired.load()
     # EPICS' libraries take half a second to load, part of it waiting; and they look at every frame of the stack
@@ -212,6 +218,7 @@ def _serve(boot: _Boot) -> _End:
         safe=bool(safe_mode),
         generation=chosen.generation,
         lost=chosen.lost,
+        broken=boot.entries.broken,
     )
     plan = HostPlan(
         prefix=settings.prefix,
@@ -241,7 +248,7 @@ def _serve(boot: _Boot) -> _End:
             added=added,
             settings=lambda: boot.reloading.settings.install,
             spares=settings.spares,
-            environ=settings.environ,
+            environ=fetching_environ(settings),
         ),
     )
     return asyncio.run(_main(plan, boot, desired, found.hooks))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from iocmng.errors import BadInput, InstallFailed, IocmngError, NotFound
 from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.installing.generations import Generations, usable
+from iocmng.plugins.installing.git import with_tokens
 from iocmng.plugins.installing.lock import read_lock
 from iocmng.plugins.installing.model import Generation, Pointer, Root, Tell
 from iocmng.plugins.installing.sources import LISTED, Wanted, of_source
+from iocmng.plugins.isolation import distribution_name
 from iocmng.settings.directories import PluginDirectory, read_plugins_file
 from iocmng.settings.settings import Settings
 from iocmng.spec import PluginRef
@@ -43,7 +46,9 @@ class EntriesOutcome:
     broken: tuple[Discovered, ...] = ()
 
 
-def install_entries(settings: Settings, generations: Generations, installer: Installer) -> EntriesOutcome:
+def install_entries(
+    settings: Settings, generations: Generations, installer: Callable[[Settings], Installer]
+) -> EntriesOutcome:
     """Install what plugins.yaml (and, once, the list of iocmng 2) names and no generation has. Never raises.
 
     Nothing is fetched, built or looked at for an entry that is there: a start needs no network and costs nothing.
@@ -52,7 +57,7 @@ def install_entries(settings: Settings, generations: Generations, installer: Ins
     Args:
         settings: The settings in force.
         generations: Of the state directory, which is locked; the pointer is moved to what is installed.
-        installer: Resolves and stages.
+        installer: Makes what resolves and stages, when there is something to install.
     """
     work = _Work(settings, generations, installer)
     listed = [entry for entry in settings.plugins if work.usable(entry)]
@@ -68,10 +73,15 @@ def install_entries(settings: Settings, generations: Generations, installer: Ins
 class _Work:
     settings: Settings
     generations: Generations
-    installer: Installer
+    make_installer: Callable[[Settings], Installer]
     problems: list[str] = field(default_factory=list)
     broken: list[Discovered] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+
+    @cached_property
+    def installer(self) -> Installer:
+        """Made when it is needed: most starts have nothing to install."""
+        return self.make_installer(self.settings)
 
     def usable(self, entry: PluginDirectory) -> bool:
         """Whether it can be asked for; one that cannot is listed with its reason."""
@@ -242,6 +252,22 @@ class _Telling:
                 f"the entries together took more than {self.patience:.0f} s",
                 hint="it is tried again at the next start",
             )
+
+
+def site_installer(settings: Settings) -> Installer:
+    """What installs entries of plugins.yaml: the site itself names them, whatever admins may install."""
+    from iocmng.plugins.installing.installer import Installer
+
+    names = [distribution_name(entry.name) for entry in settings.plugins if not entry.broken]
+    allow = (*settings.install.allow, *names) if settings.install.allow else ()
+    rules = settings.install.model_copy(update={"enabled": True, "allow": allow})
+    return Installer(settings.state_dir, rules, environ=settings.environ)
+
+
+def fetching_environ(settings: Settings) -> Mapping[str, str]:
+    """The host's environment with the tokens of plugins.yaml, for entries that are fetched again."""
+    sources = (entry.source for entry in settings.plugins if entry.source is not None)
+    return with_tokens(settings.environ, {source.git_url: source.token for source in sources})
 
 
 def _request(entries: Iterable[PluginDirectory]) -> InstallRequest:

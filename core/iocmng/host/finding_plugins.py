@@ -236,6 +236,7 @@ def find_plugins(
     safe: bool,
     generation: Generation | None = None,
     lost: Sequence[Discovered] = (),
+    broken: Sequence[Discovered] = (),
 ) -> FoundPlugins:
     """Find and validate all plugins; in safe mode none is looked for.
 
@@ -245,11 +246,12 @@ def find_plugins(
         safe: Look for none.
         generation: Whose folder is on the import path.
         lost: Plugins that were installed through the host and cannot be used.
+        broken: Entries of plugins.yaml that could not be installed.
     """
     hooks = Hooks()
     if safe:
         return FoundPlugins(settings, Catalog(()), hooks, journal, safe=True, generation=generation)
-    register_sources(hooks)
+    register_sources(hooks, generation.lock if generation else None, broken)
     if lost:
         hooks.register(LostPlugins(lost), "lost", builtin=True)
     with Probe() as probe:

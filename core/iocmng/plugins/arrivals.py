@@ -68,7 +68,9 @@ def judge_arrivals(
     beside = [spec for spec in running if canonical(spec.plugin.distribution) not in changed]
     asked = replace(environment, only=frozenset(changed))
     # The child imports as the host will: the base comes first.
-    found = [replace(one, first=False) for one in advertised_with(asked, lock, importable=False)]
+    found = [
+        replace(one, first=False) for one in advertised_with(asked, lock, importable=False, settings=settings)
+    ]
     others = {spec.plugin.name: Discovered(plugin=spec.plugin) for spec in beside}
     marked = mark_duplicates([*found, *others.values()])[: len(found)]
     return assemble(marked, settings, hooks, prober=prober, store=store, beside=beside)
