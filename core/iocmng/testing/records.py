@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from iocmng.errors import RecordError
-from iocmng.ioc.dbtext import record_text
 from iocmng.ioc.readable import value_text
+from iocmng.ioc.spares import Pool, check_counts
 from iocmng.names import did_you_mean
 from iocmng.runtime.ports import Clock, Endpoints, Put, Trace, Undo
 from iocmng.spec import RecordSpec
 from iocmng.spec.convert import convert
-from iocmng.testing.alarms import AlarmLimits, clamped
-from iocmng.values import PortType, Reading, Severity, Status, Value
+from iocmng.spec.spares import Shape
+from iocmng.testing.alarms import clamped
+from iocmng.testing.fakerecord import DEPARTED, FakeMemory, FakeRecord, Monitor
+from iocmng.values import Severity, Status, Value
 from iocmng.wire import Actor
-
-Monitor = Callable[[Reading], None]
 
 
 class PutRefused(ValueError):
@@ -47,111 +46,18 @@ class Completion:
         self._over.set()
 
 
-class FakeRecord:
-    """One record in memory; values as clients see them."""
+class _Watch:
+    """Somebody who wants to be told of a name, whichever record has it."""
 
-    def __init__(self, spec: RecordSpec, clock: Clock, lock: threading.RLock) -> None:
-        self._spec = spec
-        self._clock = clock
-        self._lock = lock
-        self._limits = AlarmLimits(spec)
-        self._monitors: tuple[Monitor, ...] = ()
-        self._posted: Value | None = None
-        self.served = False
-        first = spec.value if spec.value is not None else _empty(spec)
-        valid = spec.writable and spec.value is not None
-        self._reading = Reading(
-            first,
-            Severity.NO_ALARM if valid else Severity.INVALID,
-            Status.NO_ALARM if valid else Status.UDF,
-            clock.time() if valid else 0.0,
-        )
-        self._posted = first
+    def __init__(self, name: str, handler: Monitor) -> None:
+        self.name, self.handler = name, handler
+        self.end: Undo | None = None
 
-    @property
-    def spec(self) -> RecordSpec:
-        """What the record was made from."""
-        return self._spec
-
-    def publish(
-        self,
-        value: Value,
-        severity: Severity = Severity.NO_ALARM,
-        status: Status = Status.NO_ALARM,
-        reason: str = "",
-        timestamp: float | None = None,
-    ) -> None:
-        """Write value, quality and time (see `iocmng.runtime.ports.Record.publish`).
-
-        Raises:
-            RecordError: Clients may write it, or records are not served yet.
-        """
-        if self._spec.writable:
-            raise RecordError(
-                f"{self._spec.name}: clients may write it, so it is not published", hint="use assign()"
-            )
-        self._need_served()
-        self.process(value, severity, status, reason, timestamp)
-
-    def assign(self, value: Value) -> None:
-        """Set a writable record from inside.
-
-        Raises:
-            RecordError: Clients may not write it, or records are not served yet.
-        """
-        if not self._spec.writable:
-            raise RecordError(
-                f"{self._spec.name}: clients may not write it, so it is not assigned", hint="use publish()"
-            )
-        self._need_served()
-        self.process(clamped(self._spec, value))
-
-    def read(self) -> Reading:
-        """What the record shows now."""
-        if not self.served:
-            return replace(self._reading, severity=Severity.INVALID, status=Status.UDF, connected=False)
-        return self._reading
-
-    def monitor(self, handler: Monitor) -> Undo:
-        """Call `handler` with what the record shows now, and after every change that clients are told of."""
-        with self._lock:
-            self._monitors = (*self._monitors, handler)
-            handler(self.read())
-
-        return partial(self.forget, handler)
-
-    def forget(self, handler: Monitor) -> None:
-        """Call `handler` no more."""
-        with self._lock:
-            self._monitors = tuple(known for known in self._monitors if known is not handler)
-
-    def process(
-        self,
-        value: Value,
-        severity: Severity = Severity.NO_ALARM,
-        status: Status = Status.NO_ALARM,
-        reason: str = "",
-        timestamp: float | None = None,
-    ) -> None:
-        """Take a value over as a processed record does: limits raise the severity, changes are posted."""
-        with self._lock:
-            found = self._limits.judge(value, severity, status, reason)
-            before = self._reading
-            time = self._clock.time() if timestamp is None else timestamp
-            self._reading = Reading(value, found.severity, found.status, time, True, found.message)
-            alarm_changed = (before.severity, before.status, before.message) != (
-                found.severity,
-                found.status,
-                found.message,
-            )
-            if alarm_changed or self._limits.beyond_deadband(value, self._posted):
-                self._posted = value
-                for monitor in self._monitors:
-                    monitor(self._reading)
-
-    def _need_served(self) -> None:
-        if not self.served:
-            raise RecordError(f"{self._spec.name}: records are not served yet", hint="start the port first")
+    def stop(self) -> None:
+        """Tell nothing for the time being."""
+        if self.end is not None:
+            self.end()
+            self.end = None
 
 
 class FakeRecords:
@@ -163,9 +69,12 @@ class FakeRecords:
         self._records: dict[str, FakeRecord] = {}
         self._put_handlers: dict[str, tuple[Callable[[Put], None], ...]] = {}
         self._trace_handlers: tuple[Callable[[Trace], None], ...] = ()
-        self._running: dict[str, object] = {}
-        self._waiting: dict[str, deque[Callable[[], None]]] = {}
-        self._watches: list[tuple[str, Monitor]] = []
+        self._running: dict[str, Completion] = {}
+        self._waiting: dict[str, deque[tuple[Callable[[], None], Completion]]] = {}
+        self._watches: list[_Watch] = []
+        self._pool: Pool[FakeMemory] = Pool()
+        self._sources: dict[str, str] = {}
+        self.announced = 0
         self._calls: deque[Callable[[], None]] = deque()
         self._calling = False
         self._served = False
@@ -182,18 +91,120 @@ class FakeRecords:
         for spec in specs:
             if spec.name in made or spec.name in self._records:
                 raise RecordError(f"record {spec.name} of {source} exists already")
-            record_text(spec)
-            made[spec.name] = FakeRecord(spec, self._clock, self._lock)
+            memory = FakeMemory(self._clock, self._lock)
+            memory.dress(spec)
+            memory.begin(spec)
+            made[spec.name] = FakeRecord(spec, memory, self._is_served)
+        for name, record in made.items():
+            self._pool.bind(name, Shape.of(record.spec), record.memory)
         self._records.update(made)
+        self._sources.update(dict.fromkeys(made, source))
+
+    def _is_served(self) -> bool:
+        return self._served
 
     def start(self) -> Endpoints:
         """Serve the records; nothing listens."""
         self._served = True
-        for record in self._records.values():
-            record.served = True
-        for name, handler in tuple(self._watches):
-            self._records[name].monitor(handler)
+        self._tell(self._records)
         return Endpoints(0, 0)
+
+    def reserve(self, counts: Mapping[str, int], *, array_length: int) -> None:
+        """Make spare records; see `RecordPort.reserve`.
+
+        Raises:
+            RecordError: There is no such kind, or records are served already.
+        """
+        if self._served:
+            raise RecordError("EPICS makes no records while it serves", hint="reserve before start")
+        check_counts(counts)
+        self._pool.array_length = array_length
+        for kind, count in counts.items():
+            for _ in range(count):
+                self._pool.add(kind, FakeMemory(self._clock, self._lock))
+
+    def spares(self) -> Mapping[str, int]:
+        """Spare records of each kind that no name is bound to."""
+        return self._pool.free()
+
+    def lacking(self, specs: Iterable[RecordSpec]) -> Mapping[str, tuple[int, int]]:
+        """Needed and free spares of each kind that would not suffice; see `RecordPort.lacking`."""
+        return self._pool.lacking(specs)
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        """Whether a name would get another record than it has or had; see `RecordPort.needs_new`."""
+        return self._pool.needs_new(spec)
+
+    def arrive(self, specs: Iterable[RecordSpec], *, source: str) -> None:
+        """Serve further records; see `RecordPort.arrive`.
+
+        Raises:
+            SparesShort: Spares do not suffice; nothing has changed.
+            RecordError: A name is taken, a field is refused, or nothing is served yet; nothing has changed.
+        """
+        specs = tuple(specs)
+        if not self._served:
+            raise RecordError(f"{source}: records are not served yet", hint="load them instead")
+        names = [spec.name for spec in specs]
+        for name in names:
+            if names.count(name) > 1 or self._sources.get(name, source) != source:
+                raise RecordError(
+                    f"record {name} of {source} exists already in {self._sources.get(name, source)}"
+                )
+        with self._lock:
+            self._replace(specs, source)
+        self._run_calls()
+        self._tell(names)
+
+    def _replace(self, specs: Sequence[RecordSpec], source: str) -> None:
+        chosen = self._pool.choose(specs, source=source)
+        before = [(memory, memory.spec) for _, memory, _ in chosen]
+        try:
+            for spec, memory, _ in chosen:
+                memory.dress(spec)
+        except RecordError:
+            for memory, old in before:
+                memory.dress(old)
+            for spec, memory, is_new in chosen:
+                if is_new:
+                    self._pool.give_back(spec, memory)
+            raise
+        for spec, memory, is_new in chosen:
+            self._take_away(spec.name, stays=memory)
+            if is_new:
+                self._pool.bind(spec.name, Shape.of(spec), memory)
+            memory.begin_again(spec)
+            self._records[spec.name] = FakeRecord(spec, memory, self._is_served)
+            self._sources[spec.name] = source
+
+    def depart(self, names: Iterable[str]) -> None:
+        """Take records away, those that are there; see `RecordPort.depart`."""
+        with self._lock:
+            for name in tuple(names):
+                self._take_away(name)
+
+    def _take_away(self, name: str, stays: FakeMemory | None = None) -> None:
+        record = self._records.pop(name, None)
+        if record is None:
+            return
+        del self._sources[name]
+        record.leave()
+        for watch in self._watches:
+            if watch.name == name:
+                watch.stop()
+        if (running := self._running.pop(name, None)) is not None:
+            running.finish()
+        if stays is not record.memory:
+            for _, completion in self._waiting.pop(name, ()):
+                completion.finish()
+            value = False if running else record.memory.reading.value
+            record.memory.process(value, Severity.INVALID, Status.COMM, DEPARTED)
+        elif waiting := self._waiting.get(name):
+            self._calls.append(waiting.popleft()[0])
+
+    def announce(self) -> None:
+        """Count how often clients were to be told."""
+        self.announced += 1
 
     def record(self, name: str) -> FakeRecord:
         """The record of a full PV name.
@@ -234,17 +245,23 @@ class FakeRecords:
         Raises:
             KeyError: There is no such record.
         """
-        record = self._records[name]
+        if name not in self._records:
+            raise KeyError(name)
+        watch = _Watch(name, handler)
+        self._watches.append(watch)
         if self._served:
-            return record.monitor(handler)
-        entry = (name, handler)
-        self._watches.append(entry)
+            self._tell([name])
 
         def undo() -> None:
-            self._watches.remove(entry)
-            record.forget(handler)
+            watch.stop()
+            self._watches = [known for known in self._watches if known is not watch]
 
         return undo
+
+    def _tell(self, names: Collection[str]) -> None:
+        for watch in tuple(self._watches):
+            if watch.end is None and watch.name in names and (record := self._records.get(watch.name)):
+                watch.end = record.monitor(watch.handler)
 
     def client_put(
         self,
@@ -281,36 +298,35 @@ class FakeRecords:
                 self._hand_on(Put(name, wanted, actor, _nothing, ahead, ignored=True))
                 completion.finish()
             elif ahead:
-                waiting.append(partial(self._begin, record, wanted, actor, ahead, completion))
+                begin = partial(self._begin, name, wanted, actor, ahead, completion)
+                waiting.append((begin, completion))
             else:
-                self._begin(record, wanted, actor, 0, completion)
+                self._begin(name, wanted, actor, 0, completion)
         self._run_calls()
         return completion
 
-    def _begin(
-        self, record: FakeRecord, value: Value, actor: Actor, ahead: int, completion: Completion
-    ) -> None:
-        name = record.spec.name
+    def _begin(self, name: str, value: Value, actor: Actor, ahead: int, completion: Completion) -> None:
+        record = self._records[name]
         old = value_text(record.spec, record.read().value)
-        record.process(value)
+        record.memory.process(value)
         self._trace(Trace(name, actor, old, value_text(record.spec, value)))
         if not (record.spec.completes and value):
             self._hand_on(Put(name, value, actor, _nothing, ahead))
             completion.finish()
             return
-        run = self._running[name] = object()
-        self._hand_on(Put(name, value, actor, partial(self._complete, record, run, completion), ahead))
+        self._running[name] = completion
+        self._hand_on(Put(name, value, actor, partial(self._complete, record, completion), ahead))
 
-    def _complete(self, record: FakeRecord, run: object, completion: Completion) -> None:
+    def _complete(self, record: FakeRecord, run: Completion) -> None:
         name = record.spec.name
         with self._lock:
             if self._running.get(name) is not run:
                 return
             del self._running[name]
-            record.process(False)
-            completion.finish()
+            record.memory.process(False)
+            run.finish()
             if waiting := self._waiting.get(name):
-                waiting.popleft()()
+                waiting.popleft()[0]()
         self._run_calls()
 
     def _hand_on(self, put: Put) -> None:
@@ -333,19 +349,6 @@ class FakeRecords:
                     self._calls.popleft()()
             finally:
                 self._calling = False
-
-
-def _empty(spec: RecordSpec) -> Value:
-    if spec.type is PortType.ARRAY:
-        return convert(spec, ())
-    empty: dict[PortType, Value] = {
-        PortType.FLOAT: 0.0,
-        PortType.INT: 0,
-        PortType.BOOL: False,
-        PortType.STRING: "",
-        PortType.ENUM: 0,
-    }
-    return empty[spec.type]
 
 
 def _nothing() -> None:
