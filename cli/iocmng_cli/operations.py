@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 POLL = 0.3
 RETURN = 120.0
 INTERRUPTED = 130
+WORTH_SAYING = 0.01
 GOOD = frozenset({OperationState.DONE, OperationState.RESTART_REQUIRED, OperationState.RESTARTING})
 _EXITS = {
     cls.code: cls.exit_code
@@ -204,6 +205,7 @@ class _Spinner(_Steps):
 
 
 def _line(step: StepView) -> str:
-    took = duration(step.ended - step.started) if step.ended > step.started > 0 else ""
+    seconds = step.ended - step.started if step.started else 0.0
+    took = duration(seconds) if seconds >= WORTH_SAYING else ""
     said = "" if step.state == "done" else "failed"
     return f"  {step.step.value:<8} {took:<7} {said or printable(step.detail)}".rstrip()

@@ -45,6 +45,8 @@ def plan_lines(plan: PlanView) -> Iterator[str]:
         yield "nothing changes"
     elif plan.hot:
         yield "possible while the host runs"
+    elif plan.spares:
+        yield "possible at a restart of the host, or with more `spares` in its site file"
     elif plan.reasons:
         yield "needs a restart of the host:"
         yield from (f"  {reason.package}: {reason.reason}" for reason in plan.reasons)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from iocmng.errors import BadInput
 
+_INDEX = "index"
 _HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -30,6 +32,22 @@ def located(text: str, url: str) -> str:
 def bare_folders(texts: Iterable[str]) -> list[str]:
     """Words that were taken for names of an index, and name a folder here too."""
     return [text for text in texts if not _is_path(text) and "/" not in text and Path(text).is_dir()]
+
+
+def names(text: str, distribution: str, origin: str) -> bool:
+    """Whether a requirement, or the place that it says, means this distribution."""
+    return _name(text) == distribution or bool(origin) and text.removeprefix("git+") == origin
+
+
+def asked_for(requirement: str, origins: Mapping[str, str]) -> str:
+    """What somebody typed for a requirement: the place of what was built, else the requirement itself."""
+    origin = origins.get(_name(requirement), _INDEX)
+    return requirement if origin == _INDEX else origin
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement)
+    return re.sub(r"[-_.]+", "-", found.group()).lower() if found else ""
 
 
 def _is_path(text: str) -> bool:

@@ -371,6 +371,32 @@ def test_generations(installs: MemoryInstalls, admin: Shell) -> None:
     assert admin.here("generations").out == "nothing has been installed through the host\n"
 
 
+@pytest.mark.parametrize(
+    ("verb", "requirement", "said"),
+    [
+        ("upgrade", "Acme_Beam", "already the newest: acme-beam 2.0\n"),
+        ("install", "acme-beam>=1", "already installed: acme-beam 2.0\n"),
+        ("upgrade", "/", "already the newest: acme-dir 0+1\n"),
+        ("upgrade", "acme-other", "nothing changes\n"),
+    ],
+)
+def test_what_changes_nothing_says_what_is_there(
+    installs: MemoryInstalls, admin: Shell, verb: str, requirement: str, said: str
+) -> None:
+    installs.plan, installs.end = PlanView(), End(message="nothing changes")
+    installs.kept = (
+        GenerationView(
+            number=4,
+            current=True,
+            requirements=("acme-beam", "acme-dir==0+1"),
+            distributions={"acme-beam": "2.0", "acme-dir": "0+1"},
+            origins={"acme-beam": "index", "acme-dir": "/"},
+        ),
+    )
+    assert admin.here(verb, requirement).out == said
+    assert "acme-beam, /  " in admin.here("generations").out
+
+
 def test_list_and_show_say_where_it_came_from(installs: MemoryInstalls, admin: Shell) -> None:
     admin.here("install", "acme-beam")
     heads, *lines = (line.split() for line in admin.here("list").out.splitlines())

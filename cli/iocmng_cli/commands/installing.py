@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,12 @@ from iocmng_cli.operations import GOOD, back_again, follow, require_good
 from iocmng_cli.options import Json, Yes
 from iocmng_cli.output import Cell, Column, Row, print_json, print_table, printable, stderr
 from iocmng_cli.plans import agreed, on_terminal, print_plan
-from iocmng_cli.requirements import bare_folders, located
+from iocmng_cli.requirements import asked_for, bare_folders, located, names
 from iocmng_cli.session import session
 from iocmng_cli.times import clock
+
+if TYPE_CHECKING:
+    from iocmng.client import Client
 
 app = typer.Typer()
 
@@ -161,11 +164,12 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
         typer.Exit: It did not come about.
     """
     with session(ctx).client() as client:
-        given = request.requirements
+        hint = ""
         if request.verb in (InstallVerb.INSTALL, InstallVerb.UPGRADE):
+            given = request.requirements
             request = replace(request, requirements=tuple(located(text, client.url) for text in given))
-        folders = bare_folders(given)
-        hint = f"./{folders[0]} means the folder of that name here" if folders else ""
+            folders = bare_folders(given)
+            hint = f"./{folders[0]} means the folder of that name here" if folders else ""
         if plan_only or (on_terminal() and not yes):
             planned = follow(client, client.plan(request, wait=0.0), silent=json)
             if plan_only or planned.state not in GOOD:
@@ -182,6 +186,27 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
                 view, state=OperationState.DONE, message=f"{view.message}; {said}" if json else said
             )
         _conclude(view, json=json, hint=hint)
+
+
+def _as_it_was(client: Client, view: OperationView) -> str:
+    """Which versions are there, of what was asked for and changed nothing; "" when that cannot be said."""
+    words = {InstallVerb.INSTALL: "already installed", InstallVerb.UPGRADE: "already the newest"}
+    if (
+        view.state is not OperationState.DONE
+        or view.verb not in words
+        or view.plan is None
+        or not view.plan.empty
+    ):
+        return ""
+    current = next((one for one in client.generations() if one.current), None)
+    if current is None:
+        return ""
+    found = [
+        f"{name} {version}"
+        for name, version in current.distributions.items()
+        if any(names(text, name, current.origins.get(name, "")) for text in view.requirements)
+    ]
+    return f"{words[view.verb]}: {', '.join(found)}" if found else ""
 
 
 def _conclude(view: OperationView, *, json: bool, hint: str) -> None:
@@ -203,6 +228,6 @@ def _row(one: GenerationView) -> Row:
         str(one.number),
         Cell(said, "red" if one.problem else "green" if one.current else "yellow"),
         clock(one.created),
-        ", ".join(one.requirements),
+        ", ".join(asked_for(text, one.origins) for text in one.requirements),
         ", ".join(f"{name} {version}" for name, version in one.distributions.items()),
     )
