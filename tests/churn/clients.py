@@ -1,0 +1,93 @@
+"""Client processes of the churn, and what their counters say about cycles that others have lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from children import Lines, ending
+from environments import outside
+
+PROGRAM = Path(__file__).with_name("client.py")
+PROVIDERS = ("ca", "pva")
+PATIENCE = 30.0
+
+
+class ClientProcess:
+    """One process; every method of `Clients` in client.py can be asked for."""
+
+    def __init__(self, provider: str, process: subprocess.Popen[str]) -> None:
+        self.provider = provider
+        self._process = process
+        self._lines = Lines(process.stdout)
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        """Have one request answered; `deadline` is how long that may take."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{json.dumps({'do': do, **arguments})}\n")
+        self._process.stdin.flush()
+        patience = PATIENCE + arguments.get("deadline", 0.0)
+        answer = json.loads(self._lines.next(patience, f"{self.provider}: {do} {arguments}"))
+        assert "error" not in answer, f"{self.provider}: {do}: {answer['error']}"
+        return answer["value"]
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE)
+        self._lines.close()
+
+
+@contextmanager
+def client_process(provider: str, env: Mapping[str, str]) -> Iterator[ClientProcess]:
+    """A client until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), provider],
+        env={**outside(), **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with ending(process):
+        client = ClientProcess(provider, process)
+        yield client
+        client.close()
+
+
+@contextmanager
+def client_processes(env: Mapping[str, str], of_each: int) -> Iterator[list[ClientProcess]]:
+    """So many clients of each provider until the block ends."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(client_process(provider, env))
+            for provider in PROVIDERS
+            for _ in range(of_each)
+        ]
+
+
+def lost_cycles(seen: Mapping[str, Any], interval: float) -> int:
+    """Cycles that the clock saw begin and the counter did not."""
+    (first, began), (last, ended) = seen["first"], seen["last"]
+    return round((ended - began) / interval) - (last - first)
+
+
+def lateness(stamps: list[float], interval: float) -> list[float]:
+    """Seconds that each cycle ended after it was due; due times are whole intervals apart, the least late is on time."""
+    if not stamps:
+        return []
+    offsets = [(stamp - stamps[0]) % interval for stamp in stamps]
+    phases = [offset - interval if offset > interval / 2 else offset for offset in offsets]
+    return [phase - min(phases) for phase in phases]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which such a share of all lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
