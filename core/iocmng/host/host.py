@@ -31,6 +31,7 @@ from iocmng.host.problems import present_problems
 from iocmng.host.pump import Pump
 from iocmng.host.service import HostService
 from iocmng.host.site_hooks import SiteHooks
+from iocmng.host.spares import spare_counts, tasks_that_fit
 from iocmng.ioc import SoftIoc
 from iocmng.lifecycle import HostState, State, Trigger
 from iocmng.links import pv_client
@@ -154,6 +155,9 @@ class Host:
             self._records, self.supervisor.listen, self._autosave, self._complain, self.plan.prefix
         )
         self._made = [loader.load(candidate) for candidate in self.plan.candidates]
+        if self.plan.installing is not None:
+            spares = self.plan.installing.spares
+            self._records.reserve(spare_counts(spares), array_length=spares.array_length)
         self._panel = HostPanel(
             {name: self._records.record(spec.name) for name, spec in self._host_records.items()},
             self._started,
@@ -196,6 +200,7 @@ class Host:
         if self._panel is not None:
             self._panel.count(self.supervisor)
             self._panel.introduce(self.boot_id, self.url)
+            self._panel.show("SPARES_FREE", tasks_that_fit(self._records.spares()))
         self.service = HostService(
             self.supervisor,
             records=self._records,
@@ -261,6 +266,8 @@ class Host:
         """Records have come or gone."""
         service.own.changed(appeared, gone)
         self._linking.rebind(record.name for record in (*appeared, *gone))
+        if self._panel is not None:
+            self._panel.show("SPARES_FREE", tasks_that_fit(self._records.spares()))
         self._count()
 
     def _wait_for_restart(self, what: str, waits: bool) -> None:

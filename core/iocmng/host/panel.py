@@ -48,7 +48,6 @@ class HostPanel:
             "HOSTNAME": socket.gethostname(),
             "PID": os.getpid(),
             "URL": url,
-            "SPARES_FREE": 0,
             "RESTART_REQUIRED": False,
         }
         for name, value in constants.items():
