@@ -39,6 +39,11 @@ _SKIPPED = {
 }
 
 
+_Root = tuple[str, str, bool]
+"""Where the walk came from: a module, a variable of it, and whether it is the host's own."""
+_Place = tuple[object, _Root]
+
+
 class Holders:
     """Looks for objects of modules in everything else that is loaded. Any thread.
 
@@ -125,7 +130,7 @@ class Holders:
                 yield parent.distribution, f"the module {key} of another distribution lies in its package"
 
     def held(self, *, live: bool) -> Iterator[Held]:
-        """Yield what other modules hold; at most one find for each of them.
+        """Yield what other modules hold; at most one find for each of their variables.
 
         Args:
             live: Instances are running: what they registered may go when they stop, so only modules, classes,
@@ -134,15 +139,52 @@ class Holders:
         if not self._owned:
             return
         self._due = time.perf_counter() + _SLICE
-        outside = [(key, module) for key, module in list(sys.modules.items()) if key not in self._keys]
+        outside = [(key, module) for key, module in loaded_modules() if key not in self._keys]
         made = self._made()
         for _, module in outside:
             for value in list(attributes(module).values()):
                 made.pop(id(value), None)
         seen = {id(scope) for scope in (sys.modules, sys.path_importer_cache, self.__dict__, made)}
-        for key, module in outside:
-            if find := self._in_module(key, module, made, seen, live):
-                yield find
+        told: set[_Root] = set()
+        level = [place for key, module in outside for place in self._variables(key, module)]
+        for depth in range(_DEPTH + 1):
+            below: list[_Place] = []
+            for value, root in level:
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
+                find = self._find(value, made, passing=live and depth > 0)
+                if find is None:
+                    if depth < _DEPTH:
+                        parts = _parts(value, plain=root[2])
+                        below += [(part, root) for part in parts if type(part) not in _PLAIN]
+                elif find[0] and root not in told:
+                    told.add(root)
+                    yield find[0], f"{root[0]}.{root[1]} holds {find[1]}"
+                if time.perf_counter() >= self._due:
+                    self._breathe()
+            level = below
+
+    def _variables(self, key: str, module: object) -> Iterator[_Place]:
+        """Yield what the walk begins with: the variables of a module, without its own submodules."""
+        plain = key.partition(".")[0] in _HOST
+        for name, value in list(attributes(module).items()):
+            if type(value) in _PLAIN or name in _NO_CONTENT or (key, name) in _SKIPPED:
+                continue
+            submodule = self._names.get(f"{key}.{name}") if isinstance(value, ModuleType) else None
+            if submodule is None or submodule.module is not value:
+                yield value, (key, name, plain)
+
+    def _find(self, value: object, made: Mapping[int, tuple[Owned, str]], *, passing: bool) -> Held | None:
+        """Whether a value is theirs; of one that may go with its instance, ("", ""), which also ends this way."""
+        if (one := self.owner(value)) is not None:
+            if passing and not isinstance(value, (type, FunctionType, ModuleType)):
+                return "", ""
+            return one.distribution, f"{_words(value)} of {one.key}"
+        if id(value) in made:
+            one, name = made[id(value)]
+            return one.distribution, f"{name} of {one.key}"
+        return None
 
     def _made(self) -> dict[int, tuple[Owned, str]]:
         """Objects of foreign classes that were made in these modules, by their identity."""
@@ -166,42 +208,6 @@ class Holders:
         if type(value) in _PLAIN or self.owner(value) is not None:
             return False
         return isinstance(value, _CONTAINERS) or bool(attributes(value))
-
-    def _in_module(
-        self, key: str, module: object, made: Mapping[int, tuple[Owned, str]], seen: set[int], live: bool
-    ) -> Held | None:
-        plain = key.partition(".")[0] in _HOST
-        for name, value in list(attributes(module).items()):
-            if type(value) in _PLAIN or name in _NO_CONTENT or (key, name) in _SKIPPED:
-                continue
-            submodule = self._names.get(f"{key}.{name}")
-            if submodule is not None and submodule.module is value:
-                continue
-            if find := self._in_value(value, made, seen, live=live, plain=plain):
-                return find[0], f"{key}.{name} holds {find[1]}"
-        return None
-
-    def _in_value(
-        self, root: object, made: Mapping[int, tuple[Owned, str]], seen: set[int], *, live: bool, plain: bool
-    ) -> Held | None:
-        level, depth = [root], 0
-        while level:
-            below: list[object] = []
-            for value in level:
-                if (one := self.owner(value)) is not None:
-                    if live and depth and not isinstance(value, (type, FunctionType, ModuleType)):
-                        continue
-                    return one.distribution, f"{_words(value)} of {one.key}"
-                if depth and id(value) in made:
-                    one, name = made[id(value)]
-                    return one.distribution, f"{name} of {one.key}"
-                if depth < _DEPTH and id(value) not in seen:
-                    seen.add(id(value))
-                    below += [part for part in _parts(value, plain) if type(part) not in _PLAIN]
-            if time.perf_counter() >= self._due:
-                self._breathe()
-            level, depth = below, depth + 1
-        return None
 
     def running(self) -> Iterator[Held]:
         """Yield threads that run code of these modules or will, and tasks of asyncio."""
@@ -240,6 +246,11 @@ class Holders:
         """Let other threads run: they would have to wait for milliseconds otherwise."""
         time.sleep(0)
         self._due = time.perf_counter() + _SLICE
+
+
+def loaded_modules() -> list[tuple[str, object]]:
+    """All modules with their names: where the walk begins."""
+    return list(sys.modules.items())
 
 
 def _parts(value: Any, plain: bool) -> Iterable[object]:

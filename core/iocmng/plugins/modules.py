@@ -74,6 +74,8 @@ class ModuleSwap:
         """
         folders = import_folders(self._site_after)
         before = _Before(added=added_by(self._site_before), functions=functions.get_registry())
+        # Looked up here, file names are known in the time in which nobody else can import.
+        self._old.loaded()
         with self._no_import(timeout) as under_way:
             if under_way:
                 text = f"{', '.join(sorted(under_way))} is being imported by another thread for {timeout:g} s"

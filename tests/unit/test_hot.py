@@ -1,0 +1,353 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.swapping import Machine, as_before, beam, imported, user
+
+from iocmng.plugins import holders
+from iocmng.plugins.environment import Environment
+from iocmng.plugins.hot import not_hot, notes, still_running, with_dependents
+from iocmng.wire import NotHot
+
+USER = user("acme-beam")
+PLUGIN = """
+import dataclasses, enum, logging, re
+from typing import Optional
+from iocmng import ParameterModel, TaskBase
+
+log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())
+PATTERN = re.compile("beam.*")
+TABLE = {"a": [1, 2]}
+
+class Mode(enum.Enum):
+    FAST = 1
+
+@dataclasses.dataclass
+class Shot:
+    mode: Mode = Mode.FAST
+
+class Parameters(ParameterModel):
+    gain: float = 1.0
+    names: dict[str, int] = {}
+
+class Beam(TaskBase):
+    Parameters = Parameters
+    last: Optional[Shot] = None
+
+    def execute(self):
+        return Shot()
+"""
+
+
+@pytest.fixture
+def machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Machine]:
+    """Half a second of walking through the modules of pytest is spent in one test only."""
+    apart = set(sys.modules) - {"logging", "threading", "iocmng.logic.functions", "pydantic.main"}
+    if "everything" not in request.node.name:
+        monkeypatch.setattr(
+            holders, "loaded_modules", lambda: [item for item in sys.modules.items() if item[0] not in apart]
+        )
+    with as_before():
+        yield Machine(tmp_path)
+
+
+def running(machine: Machine, code: str = PLUGIN, version: str = "1.0", **more: Any) -> types.ModuleType:
+    machine.begin(machine.generation(beam(version, code, **more)))
+    return imported("acme_beam.plugin")
+
+
+def reasons(found: tuple[NotHot, ...]) -> str:
+    return "; ".join(f"{one.package}: {one.reason}" for one in found)
+
+
+def outside(**content: Any) -> types.ModuleType:
+    """A module of nobody, which holds something."""
+    module = types.ModuleType("acme_outside")
+    vars(module).update(content)
+    sys.modules["acme_outside"] = module
+    return module
+
+
+def test_pure_python_that_nobody_holds_of_everything_loaded_is_hot(machine: Machine) -> None:
+    running(machine)
+    changes = machine.changes(machine.generation(beam("2.0", PLUGIN)))
+    assert not_hot(changes, [USER]) == ()
+    assert still_running(changes, [USER]) == ()
+    assert not_hot(machine.changes(None), [USER]) == ()
+
+
+def test_what_is_added_is_hot_and_its_hooks_are_told_to_act_later(machine: Machine) -> None:
+    changes = machine.changes(machine.generation(beam("1.0", hooks={"acme": "acme_beam.plugin"})))
+    assert not_hot(changes, []) == ()
+    (note,) = notes(changes)
+    assert "acme-beam" in note.message
+    assert "restart" in note.message
+    assert notes(machine.changes(machine.generation(beam("1.0")))) == ()
+
+
+def test_what_is_not_loaded_is_hot_whatever_it_is(machine: Machine) -> None:
+    site = machine.generation(
+        beam("1.0", files={"acme_beam/_core.abi3.so": b""}, hooks={"acme": "acme_beam.plugin"})
+    )
+    machine.begin(site)
+    assert not_hot(machine.changes(None), [user("acme-beam", stopped=False)]) == ()
+
+
+@pytest.mark.parametrize(
+    "file", ["acme_beam/_core.cpython-311-x86_64-linux-gnu.so", "acme_beam.libs/libacme.so.3"]
+)
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_compiled_code_is_not_exchanged(machine: Machine, file: str, where: str) -> None:
+    machine.begin(machine.generation(beam("1.0", files={file: b""} if where == "before" else {})))
+    imported("acme_beam")
+    changes = machine.changes(machine.generation(beam("2.0", files={file: b""} if where == "after" else {})))
+    (found,) = not_hot(changes, [USER])
+    assert found.package == "acme-beam"
+    assert file in found.reason
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_hooks_are_not_exchanged(machine: Machine, where: str) -> None:
+    hooks = {"acme": "acme_beam.plugin"}
+    machine.begin(machine.generation(beam("1.0", hooks=hooks if where == "before" else None)))
+    imported("acme_beam.plugin")
+    changes = machine.changes(machine.generation(beam("2.0", hooks=hooks if where == "after" else None)))
+    assert "hooks" in reasons(not_hot(changes, [USER]))
+
+
+def test_processes_of_their_own_are_hot_whatever_the_host_has_loaded(machine: Machine) -> None:
+    running(machine, files={"acme_beam/_core.abi3.so": b""})
+    apart = user("acme-beam", isolated=True)
+    assert not_hot(machine.changes(None), [apart]) == ()
+    assert "pure Python" in reasons(not_hot(machine.changes(None), [apart, user("acme-beam", name="inside")]))
+
+
+def test_without_file_records_nothing_is_known(machine: Machine) -> None:
+    site = machine.generation(beam("1.0"))
+    next(site.glob("*.dist-info/RECORD")).unlink()
+    machine.begin(site)
+    imported("acme_beam")
+    assert "file records" in reasons(not_hot(machine.changes(None), [USER]))
+
+
+def test_code_of_pth_files_is_not_taken_back(machine: Machine) -> None:
+    running(machine, files={"acme.pth": "import sys\n"})
+    assert "acme.pth" in reasons(not_hot(machine.changes(None), [USER]))
+
+
+def test_a_dependency_that_an_unaffected_plugin_shares_names_that_plugin(machine: Machine) -> None:
+    common = {"name": "acme-common", "version": "1.0"}
+    machine.begin(machine.generation(common, beam("1.0")))
+    imported("acme_common")
+    changes = machine.changes(machine.generation({**common, "version": "2.0"}, beam("1.0")))
+    vac = user("acme-vac", "acme-common", name="vac", stopped=False)
+    (found,) = not_hot(changes, [user("acme-beam", "acme-common"), vac])
+    assert found.package == "acme-common"
+    assert "vac of acme-vac uses it too" in found.reason
+    assert (
+        not_hot(changes, [user("acme-beam", "acme-common"), user("acme-vac", "acme-common", isolated=True)])
+        == ()
+    )
+
+
+def subclass(plugin: Any) -> dict[str, Any]:
+    return {"Sub": type("Sub", (plugin.Beam,), {"__module__": "acme_outside"})}
+
+
+class _Registry:
+    def __init__(self, *things: object) -> None:
+        self.things = dict.fromkeys(things, 1)
+
+
+HOLDING: dict[str, tuple[str, Callable[[Any], dict[str, Any]], str]] = {
+    "a class that inherits": (
+        "class Beam: pass",
+        subclass,
+        "acme_outside.Sub inherits from acme_beam.plugin.Beam",
+    ),
+    "the module": ("", lambda plugin: {"m": plugin}, "acme_outside.m holds the module itself"),
+    "a class": ("class Beam: pass", lambda plugin: {"c": plugin.Beam}, "acme_outside.c holds Beam"),
+    "a function": ("def f(): pass", lambda plugin: {"f": plugin.f}, "acme_outside.f holds f"),
+    "an object": ("class Beam: pass", lambda plugin: {"o": plugin.Beam()}, "acme_outside.o holds a Beam"),
+    "a list of objects": ("class B: pass", lambda plugin: {"o": [plugin.B()]}, "acme_outside.o holds a B"),
+    "a method": (
+        "class B:\n    def m(self): pass",
+        lambda plugin: {"callbacks": {"x": (plugin.B().m,)}},
+        "acme_outside.callbacks holds",
+    ),
+    "a closure": (
+        "def f(): pass",
+        lambda plugin: {"wrapped": (lambda inner: lambda: inner())(plugin.f)},
+        "acme_outside.wrapped holds f",
+    ),
+    "a registry of a class": (
+        "def f(): pass",
+        lambda plugin: {"Known": type("Known", (), {"__module__": "acme_outside", "all": {"f": plugin.f}})},
+        "acme_outside.Known holds f",
+    ),
+    "an object that it made of a foreign class": (
+        "import threading\nCOUNTER = threading.Event()",
+        lambda plugin: {"REGISTRY": _Registry(plugin.COUNTER)},
+        "acme_outside.REGISTRY holds COUNTER of acme_beam.plugin",
+    ),
+    "an object that its class made": (
+        "import threading\nclass Beam:\n    total = threading.Event()",
+        lambda plugin: {"REGISTRY": _Registry(plugin.Beam.total)},
+        "acme_outside.REGISTRY holds Beam.total",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOLDING)
+def test_what_others_hold_is_not_hot(machine: Machine, case: str) -> None:
+    code, content, expected = HOLDING[case]
+    plugin = running(machine, code)
+    outside(**content(plugin))
+    for found in (not_hot(machine.changes(None), [USER]), still_running(machine.changes(None), [USER])):
+        assert expected in reasons(found)
+        assert {one.package for one in found} == {"acme-beam"}
+
+
+def test_what_was_made_elsewhere_may_be_held_there(machine: Machine) -> None:
+    outside(shared=threading.Event(), others=[])
+    plugin = running(machine, "from acme_outside import shared, others\n")
+    imported("acme_outside").registry = [plugin.shared]
+    assert not_hot(machine.changes(None), [USER]) == ()
+
+
+def test_what_a_running_instance_registered_counts_only_when_it_has_stopped(machine: Machine) -> None:
+    plugin = running(machine, "class B:\n    def m(self): pass")
+    outside(callbacks=[plugin.B().m])
+    live = user("acme-beam", live=True)
+    assert not_hot(machine.changes(None), [live]) == ()
+    assert "acme_outside.callbacks" in reasons(still_running(machine.changes(None), [live]))
+
+
+REGISTERING = "from iocmng.core.functions import register\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (
+            f"{REGISTERING}def twice(x): return 2 * x\nregister('twice', twice)",
+            "registered the function 'twice'",
+        ),
+        (
+            f"{REGISTERING}import functools\nregister('p', functools.partial(lambda x, y: x, y=1))",
+            "function 'p'",
+        ),
+        (
+            "import logging\nlogging.getLogger(__name__).addHandler(logging.StreamHandler())",
+            "keeps its handlers",
+        ),
+        ("import logging\nH = logging.StreamHandler()\nlogging.getLogger('acme').addHandler(H)", "logging"),
+        ("import atexit\natexit.register(print)", "uses atexit"),
+        ("def f():\n    import atexit", "uses atexit"),
+        ("from atexit import unregister", "uses atexit"),
+    ],
+)
+def test_what_it_left_in_the_interpreter_is_not_hot(machine: Machine, code: str, expected: str) -> None:
+    plugin = running(machine, code)
+    try:
+        assert expected in reasons(not_hot(machine.changes(None), [USER]))
+    finally:
+        logger = imported("logging").getLogger("acme")
+        logger.handlers = [one for one in logger.handlers if one is not getattr(plugin, "H", None)]
+
+
+def test_a_module_of_others_inside_of_its_package_is_not_hot(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "guest.py").write_text("")
+    package = running(machine) and imported("acme_beam")
+    package.__path__.append(str(tmp_path / "more"))
+    imported("acme_beam.guest")
+    assert "acme_beam.guest of another distribution" in reasons(not_hot(machine.changes(None), [USER]))
+
+
+WAITING = """
+import threading, asyncio
+entered, leave = threading.Event(), threading.Event()
+
+def wait():
+    entered.set()
+    leave.wait(20)
+
+class Own(threading.Thread):
+    def run(self):
+        super().run()
+
+async def waiting():
+    entered.set()
+    await asyncio.sleep(20)
+"""
+
+
+@pytest.mark.parametrize("case", ["target", "called", "argument", "class"])
+def test_a_thread_of_old_code_is_found(machine: Machine, case: str) -> None:
+    plugin: Any = running(machine, WAITING)
+    makes: dict[str, Callable[[], threading.Thread]] = {
+        "target": lambda: threading.Thread(target=plugin.wait),
+        "called": lambda: threading.Thread(target=lambda: plugin.wait()),
+        "argument": lambda: threading.Thread(
+            target=lambda f: (plugin.entered.set(), plugin.leave.wait(20)), args=(plugin.wait,)
+        ),
+        "class": lambda: plugin.Own(target=lambda: (plugin.entered.set(), plugin.leave.wait(20))),
+    }
+    thread = makes[case]()
+    thread.name, thread.daemon = "old-code", True
+    thread.start()
+    assert plugin.entered.wait(20)
+    try:
+        assert "the thread 'old-code'" in reasons(still_running(machine.changes(None), [USER]))
+        assert not_hot(machine.changes(None), [user("acme-beam", live=True)]) == ()
+    finally:
+        plugin.leave.set()
+        thread.join(20)
+    assert not thread.is_alive()
+    assert still_running(machine.changes(None), [USER]) == ()
+
+
+def test_an_asyncio_task_of_old_code_is_found(machine: Machine) -> None:
+    plugin: Any = running(machine, WAITING)
+
+    async def look() -> str:
+        task = asyncio.create_task(plugin.waiting(), name="old-task")
+        await asyncio.sleep(0)
+        found = reasons(still_running(machine.changes(None), [USER]))
+        task.cancel()
+        return found
+
+    assert "old-task" in asyncio.run(look())
+
+
+def test_dependents_of_a_changed_distribution_are_loaded_anew_too(machine: Machine) -> None:
+    common = {
+        "name": "acme-common",
+        "version": "1.0",
+        "files": {"acme_common/__init__.py": "class Base: pass\n"},
+    }
+    dependent = beam(
+        "1.0", "from acme_common import Base\nclass Beam(Base): pass\n", requires=["acme-common"]
+    )
+    apart = {"name": "acme-vac"}
+    machine.begin(machine.generation(common, dependent, apart))
+    imported("acme_beam.plugin")
+    after = machine.generation({**common, "version": "2.0"}, dependent, apart)
+    before, new = (Environment.read([str(site)]) for site in (machine.site, after))
+    changes = with_dependents(machine.changes(after), before, new)
+    assert [change.name for change in changes] == ["acme-common", "acme-beam"]
+    assert "inherits" in reasons(not_hot(machine.changes(after), [user("acme-beam", "acme-common")]))
+    assert not_hot(changes, [user("acme-beam", "acme-common")]) == ()
+    going_on = user("acme-beam", "acme-common", name="beam", stopped=False)
+    assert {one.package for one in not_hot(changes, [going_on])} == {"acme-common", "acme-beam"}
