@@ -36,7 +36,7 @@ def bare_folders(texts: Iterable[str]) -> list[str]:
 
 def names(text: str, distribution: str, origin: str) -> bool:
     """Whether a requirement, or the place that it says, means this distribution."""
-    return _name(text) == distribution or bool(origin) and text.removeprefix("git+") == origin
+    return _name(text) == distribution or (bool(origin) and text.removeprefix("git+") == origin)
 
 
 def asked_for(requirement: str, origins: Mapping[str, str]) -> str:

@@ -173,7 +173,7 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
         if plan_only or (on_terminal() and not yes):
             planned = follow(client, client.plan(request, wait=0.0), silent=json)
             if plan_only or planned.state not in GOOD:
-                _conclude(planned, json=json, hint=hint)
+                _conclude(_as_it_was(client, planned), json=json, hint=hint)
                 return
             if planned.plan is not None and not planned.plan.empty:
                 print_plan(planned.plan, beside=json)
@@ -185,28 +185,24 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
             view = replace(
                 view, state=OperationState.DONE, message=f"{view.message}; {said}" if json else said
             )
-        _conclude(view, json=json, hint=hint)
+        _conclude(_as_it_was(client, view), json=json, hint=hint)
 
 
-def _as_it_was(client: Client, view: OperationView) -> str:
-    """Which versions are there, of what was asked for and changed nothing; "" when that cannot be said."""
+def _as_it_was(client: Client, view: OperationView) -> OperationView:
+    """An operation that changed nothing says which versions are there of what was asked for."""
     words = {InstallVerb.INSTALL: "already installed", InstallVerb.UPGRADE: "already the newest"}
-    if (
-        view.state is not OperationState.DONE
-        or view.verb not in words
-        or view.plan is None
-        or not view.plan.empty
-    ):
-        return ""
+    changed = view.plan is None or not view.plan.empty
+    if changed or view.state is not OperationState.DONE or view.verb not in words:
+        return view
     current = next((one for one in client.generations() if one.current), None)
-    if current is None:
-        return ""
+    there = current.distributions.items() if current else ()
+    origins = current.origins if current else {}
     found = [
         f"{name} {version}"
-        for name, version in current.distributions.items()
-        if any(names(text, name, current.origins.get(name, "")) for text in view.requirements)
+        for name, version in there
+        if any(names(text, name, origins.get(name, "")) for text in view.requirements)
     ]
-    return f"{words[view.verb]}: {', '.join(found)}" if found else ""
+    return replace(view, message=f"{words[view.verb]}: {', '.join(found)}") if found else view
 
 
 def _conclude(view: OperationView, *, json: bool, hint: str) -> None:
