@@ -263,6 +263,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "a package implements a hook that does not exist", "correct the function's name"
         ),
         "hook-signature": Code("a hook asks for arguments that it does not get", "see the list of hooks"),
+        "hooks-later": Code("a package with hooks was installed while the host ran", "iocmng restart-host"),
         "hook-wrapper": Code("a hook is a wrapper", "drop that option"),
         "missing-file": Code(
             "a file that a setting names does not exist", "correct the setting, or remove it"
