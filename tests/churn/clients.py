@@ -79,7 +79,7 @@ def lost_cycles(seen: Mapping[str, Any], interval: float) -> int:
 
 
 def lateness(stamps: list[float], interval: float) -> list[float]:
-    """Seconds that each cycle ended after it was due; due times are whole intervals apart, the least late is on time."""
+    """Seconds that each cycle was late: due times are whole intervals apart, and the least late one is on time."""
     if not stamps:
         return []
     offsets = [(stamp - stamps[0]) % interval for stamp in stamps]
