@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from hosts import own_world
 from support.records_remote import Remote
 
+from iocmng.errors import SparesShort
+from iocmng.links.ca_wire import ChannelAccess
+from iocmng.links.pva_wire import PvAccess
 from iocmng.runtime.ports import Put, Trace
 from iocmng.spec import RecordSpec
 from iocmng.testing.clock import VirtualClock
@@ -19,6 +23,7 @@ from iocmng.values import Reading, Severity
 
 HERE = Path(__file__).parent
 DEADLINE = 10.0
+ARRAY_LENGTH = 16
 SAME_FIELD = ("", ".VAL", ".VAL{}")
 
 
@@ -68,21 +73,31 @@ class Bench(Protocol):
     def unwatch(self, name: str) -> None: ...
     def watched(self, name: str) -> list[Reading]: ...
     def close(self) -> None: ...
+    def spares(self) -> Mapping[str, int]: ...
+    def lacking(self, specs: Sequence[RecordSpec]) -> Mapping[str, tuple[int, int]]: ...
+    def needs_new(self, spec: RecordSpec) -> bool: ...
+    def arrive(self, *specs: RecordSpec, source: str = "arrived") -> None: ...
+    def depart(self, *names: str) -> None: ...
+    def findable(self, name: str) -> bool: ...
+    def hold(self, name: str) -> None: ...
+    def publish_held(self, name: str, value: Any) -> None: ...
+    def assign_held(self, name: str, value: Any) -> None: ...
 
 
 class FakeBench:
-    def __init__(self, specs: Sequence[RecordSpec]) -> None:
+    def __init__(self, specs: Sequence[RecordSpec], spares: Mapping[str, int] = MappingProxyType({})) -> None:
         self._records = FakeRecords(VirtualClock())
         self._records.load(specs, source="contract")
+        self._records.reserve(spares, array_length=ARRAY_LENGTH)
+        self._held: dict[str, Any] = {}
         self._records.start()
         self._puts: list[Put] = []
         self._traces: list[Trace] = []
         self._seen: dict[str, list[Seen]] = {}
         self._watched: dict[str, list[Reading]] = {}
         self._undo: dict[str, Callable[[], None]] = {}
-        for spec in specs:
-            if spec.writable:
-                self._records.on_put(spec.name, self._puts.append)
+        self._listened: set[str] = set()
+        self._listen(specs)
         self._records.on_trace(self._traces.append)
 
     def publish(self, name: str, *arguments: Any, **named: Any) -> None:
@@ -102,6 +117,8 @@ class FakeBench:
             return self._records.client_put(name, value, user="someone", callback=callback)
         except PutRefused as refusal:
             return refusal
+        except KeyError as error:
+            return PutRefused(str(error))
 
     def over(self, put: Completion | PutRefused) -> bool:
         return isinstance(put, PutRefused) or put.done
@@ -139,6 +156,44 @@ class FakeBench:
     def watched(self, name: str) -> list[Reading]:
         return list(self._watched[name])
 
+    def spares(self) -> Mapping[str, int]:
+        return self._records.spares()
+
+    def lacking(self, specs: Sequence[RecordSpec]) -> Mapping[str, tuple[int, int]]:
+        return self._records.lacking(specs)
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        return self._records.needs_new(spec)
+
+    def arrive(self, *specs: RecordSpec, source: str = "arrived") -> None:
+        self._records.arrive(specs, source=source)
+        self._listen(specs)
+
+    def depart(self, *names: str) -> None:
+        self._records.depart(names)
+
+    def findable(self, name: str) -> bool:
+        try:
+            self._records.record(name)
+        except KeyError:
+            return False
+        return True
+
+    def hold(self, name: str) -> None:
+        self._held[name] = self._records.record(name)
+
+    def publish_held(self, name: str, value: Any) -> None:
+        self._held[name].publish(value)
+
+    def assign_held(self, name: str, value: Any) -> None:
+        self._held[name].assign(value)
+
+    def _listen(self, specs: Sequence[RecordSpec]) -> None:
+        for spec in specs:
+            if spec.writable and spec.name not in self._listened:
+                self._listened.add(spec.name)
+                self._records.on_put(spec.name, self._puts.append)
+
     def close(self) -> None:
         pass
 
@@ -146,18 +201,68 @@ class FakeBench:
 class RealBench:
     """SoftIoc in one process, one client of it in another."""
 
-    def __init__(self, specs: Sequence[RecordSpec], provider: str, directory: Path) -> None:
+    def __init__(
+        self,
+        specs: Sequence[RecordSpec],
+        provider: str,
+        directory: Path,
+        spares: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self.env = {**os.environ, **own_world(directory)}
-        self._long = (
-            {spec.name for spec in specs if spec.record_type in ("lsi", "lso")} if provider == "ca" else ()
-        )
+        self._provider = provider
+        self._long: set[str] = set()
+        self._listened: set[str] = set()
         self.host = Remote(HERE / "records_host.py", str(directory / "state"), "", env=self.env)
         self.host.call("load", specs, "contract")
-        self.host.call("start")
-        for spec in specs:
-            if spec.writable:
-                self.host.call("listen", spec.name)
+        self.host.call("reserve", dict(spares), ARRAY_LENGTH)
+        endpoints = self.host.call("start")
+        self._port = endpoints.ca_port if provider == "ca" else endpoints.pva_port
+        self._meet(specs)
         self.client = Remote(HERE / "records_client.py", provider, env=self.env)
+
+    def _meet(self, specs: Sequence[RecordSpec]) -> None:
+        for spec in specs:
+            if self._provider == "ca" and spec.record_type in ("lsi", "lso"):
+                self._long.add(spec.name)
+            if spec.writable and spec.name not in self._listened:
+                self._listened.add(spec.name)
+                self.host.call("listen", spec.name)
+
+    def spares(self) -> Mapping[str, int]:
+        found: dict[str, int] = self.host.call("spares")
+        return found
+
+    def lacking(self, specs: Sequence[RecordSpec]) -> Mapping[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = self.host.call("lacking", list(specs))
+        return found
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        return bool(self.host.call("needs_new", spec))
+
+    def arrive(self, *specs: RecordSpec, source: str = "arrived") -> None:
+        if short := self.host.call("arrive", list(specs), source):
+            raise SparesShort(short[0], hint=short[1], lacking=short[2])
+        self._meet(specs)
+
+    def depart(self, *names: str) -> None:
+        self.host.call("depart", list(names))
+
+    def findable(self, name: str) -> bool:
+        """Whether a client that connects now gets a channel, asked of the server itself."""
+        address, deadline = ("127.0.0.1", self._port), time.monotonic() + DEADLINE
+        server: ChannelAccess | PvAccess
+        server = ChannelAccess(address, deadline) if self._provider == "ca" else PvAccess(address, deadline)
+        with server:
+            return server.channel(name) is not None
+
+    def hold(self, name: str) -> None:
+        self.host.call("hold", name)
+
+    def publish_held(self, name: str, value: Any) -> None:
+        self.host.call("publish_held", name, value)
+
+    def assign_held(self, name: str, value: Any) -> None:
+        self.host.call("assign_held", name, value)
 
     def publish(self, name: str, *arguments: Any, **named: Any) -> None:
         self.host.call("publish", name, *arguments, **named)

@@ -12,6 +12,7 @@ from typing import Any
 
 from records_remote import serve
 
+from iocmng.errors import SparesShort
 from iocmng.ioc import SoftIoc
 from iocmng.runtime.ports import Endpoints, Put, Trace
 from iocmng.spec import RecordSpec
@@ -27,10 +28,58 @@ class Host:
         self._traces: list[Trace] = []
         self._watched: dict[str, list[Reading]] = {}
         self._undo: dict[str, Callable[[], None]] = {}
+        self._held: dict[str, Any] = {}
         port.on_trace(self._traces.append)
 
     def load(self, specs: list[RecordSpec], source: str) -> None:
         self._port.load(specs, source=source)
+
+    def reserve(self, counts: dict[str, int], array_length: int) -> None:
+        self._port.reserve(counts, array_length=array_length)
+
+    def spares(self) -> dict[str, int]:
+        return dict(self._port.spares())
+
+    def lacking(self, specs: list[RecordSpec]) -> dict[str, tuple[int, int]]:
+        return dict(self._port.lacking(specs))
+
+    def needs_new(self, spec: RecordSpec) -> bool:
+        return self._port.needs_new(spec)
+
+    def arrive(
+        self, specs: list[RecordSpec], source: str
+    ) -> tuple[str, str, dict[str, tuple[int, int]]] | None:
+        try:
+            self._port.arrive(specs, source=source)
+        except SparesShort as short:
+            return short.detail, short.hint, short.lacking
+        return None
+
+    def depart(self, names: list[str]) -> None:
+        self._port.depart(names)
+
+    def announce(self) -> None:
+        self._port.announce()
+
+    def hold(self, name: str) -> None:
+        self._held[name] = self._port.record(name)
+
+    def publish_held(self, name: str, value: Any) -> None:
+        self._held[name].publish(value)
+
+    def assign_held(self, name: str, value: Any) -> None:
+        self._held[name].assign(value)
+
+    def resident(self) -> int:
+        """Private memory, bytes."""
+        pages = Path("/proc/self/statm").read_text().split()
+        return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
+
+    def rounds(self, count: int, specs: list[RecordSpec], source: str) -> None:
+        """Take records away and have them back, many times."""
+        for _ in range(count):
+            self._port.depart([spec.name for spec in specs])
+            self._port.arrive(specs, source=source)
 
     def start(self) -> Endpoints:
         return self._port.start()

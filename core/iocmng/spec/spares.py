@@ -102,8 +102,10 @@ def lacking_of(
     never: Counter[str] = Counter()
     for record in records:
         kind = kind_of(record)
-        if kind not in KINDS or Shape.of(record).takes_puts != shape_of_kind(kind, array_length).takes_puts:
-            never[f"{kind}:rw" if record.writable else kind] += 1
+        if kind not in KINDS:
+            never[kind] += 1
+        elif Shape.of(record).takes_puts != shape_of_kind(kind, array_length).takes_puts:
+            never[f"{kind}:{'rw' if record.writable else 'ro'}"] += 1
         elif not shape_of_kind(kind, array_length).fits(record):
             never[f"{kind}[{record.length}]"] += 1
         else:
