@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -37,6 +38,29 @@ def fetch(pick: Pick, index: Index, into: Path, scratch: Path, tell: Tell) -> Pa
         raise InstallRefused(f"the file of {pick.name} {pick.version} has a name that is none: {name!r}")
     target = into / name
     tell(f"fetching {name}")
+    if not _copied(pick.url, target):
+        _download(pick, index, target, scratch, tell)
+    if pick.sha256 and (found := sha256_of(target)) != pick.sha256:
+        target.unlink()
+        raise InstallRefused(
+            f"{name} is not what the index says: its sha256 is {found}, the index says {pick.sha256}",
+            hint="the file was damaged on its way, or exchanged; try again, then ask who runs the index",
+            code="wheel-hash",
+        )
+    return target
+
+
+def _copied(url: str, target: Path) -> bool:
+    """Whether it was a file of this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return False
+    shutil.copyfile(unquote(parts.path), target)
+    return True
+
+
+def _download(pick: Pick, index: Index, target: Path, scratch: Path, tell: Tell) -> None:
+    name = target.name
     # By the environment: arguments of processes are seen by everybody on the machine.
     asked = json.dumps({"url": pick.url, "target": str(target), "login": index.login(pick.url)})
     environ = {**index.variables("UV"), "IOCMNG_FETCH": asked}
@@ -55,11 +79,3 @@ def fetch(pick: Pick, index: Index, into: Path, scratch: Path, tell: Tell) -> Pa
             hint="look at the index (install.index), the network and the space in the state directory",
             code="index",
         )
-    if pick.sha256 and (found := sha256_of(target)) != pick.sha256:
-        target.unlink()
-        raise InstallRefused(
-            f"{name} is not what the index says: its sha256 is {found}, the index says {pick.sha256}",
-            hint="the file was damaged on its way, or exchanged; try again, then ask who runs the index",
-            code="wheel-hash",
-        )
-    return target

@@ -20,8 +20,8 @@ def main() -> int:
     """Fetch what the environment variable IOCMNG_FETCH says; complaints go to stderr without the address."""
     asked: dict[str, Any] = json.loads(os.environ["IOCMNG_FETCH"])
     url: str = asked["url"]
-    host = urlsplit(url).hostname or "this machine"
-    if urlsplit(url).scheme not in ("file", "http", "https"):
+    host = urlsplit(url).hostname or "the index"
+    if urlsplit(url).scheme not in ("http", "https"):
         print(f"{urlsplit(url).scheme!r} is no way to fetch a file", file=sys.stderr)
         return 2
     request = urllib.request.Request(url, headers={"User-Agent": "iocmng"})

@@ -11,6 +11,7 @@ from typing import Any
 
 from iocmng.errors import InstallFailed, InstallRefused
 from iocmng.plugins.environment import canonical
+from iocmng.plugins.installing import download
 from iocmng.plugins.installing.child import Ended, run_child
 from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.model import Tell
@@ -77,6 +78,8 @@ class Pip:
 
     def fetch(self, pick: Pick, question: Question, into: Path, tell: Tell) -> Path:
         """See `Resolver`."""
+        if pick.url.startswith("file:") and pick.url.endswith(".whl"):
+            return download.fetch(pick, question.index, into, question.scratch, tell)
         tell(f"fetching {pick.name} {pick.version}")
         asked = question.scratch / "fetch.txt"
         check = f" --hash=sha256:{pick.sha256}" if pick.sha256 else ""

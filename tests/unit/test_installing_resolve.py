@@ -1,0 +1,272 @@
+"""From requests to locks with real uv: versions, conflicts, the base, the site's rules, secrets."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.closed_index import SECRET, closed_index, through_closed_index
+from support.installer_place import Place, changed
+from support.wheels import rewrite, simple_index, wheel
+
+from iocmng.errors import BadInput, InstallFailed, InstallRefused, NotFound
+from iocmng.plugins.installing.model import Aborted, OriginKind
+from iocmng.wire import InstallRequest
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def in_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the import path, as if pip had put into it what a test does."""
+    base = tmp_path / "base"
+    base.mkdir()
+    monkeypatch.syspath_prepend(str(base))
+    return base
+
+
+def unpack(path: Path, into: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(into)
+
+
+def beams(place: Place) -> None:
+    wheel(place.index, "acme-beam", "1.0", requires=["acme-lib>=1"], plugin="beam")
+    wheel(place.index, "acme-beam", "2.0", requires=["acme-lib>=1"], plugin="beam")
+    wheel(place.index, "acme-lib", "1.0")
+
+
+def test_from_nothing_over_an_upgrade_to_nothing(place: Place) -> None:
+    beams(place)
+    resolution = place.resolve("Acme_Beam<2")
+    assert changed(resolution) == [("acme-beam", "", "1.0"), ("acme-lib", "", "1.0")]
+    assert [root.requirement for root in resolution.lock.roots] == ["Acme_Beam<2"]
+    assert resolution.before is None
+    assert place.picture() == {}
+    place.put("Acme_Beam<2")
+    wheel(place.index, "acme-lib", "1.5")
+    upgrade = place.resolve("acme-beam>=1", verb="upgrade")
+    assert changed(upgrade) == [("acme-beam", "1.0", "2.0")]
+    assert [root.requirement for root in upgrade.lock.roots] == ["acme-beam>=1"]
+    place.put("acme-beam>=1", verb="upgrade")
+    place.said.clear()
+    gone = place.resolve("beam", verb="uninstall")
+    assert changed(gone) == [("acme-beam", "2.0", ""), ("acme-lib", "1.0", "")]
+    assert "acme-beam goes, and with it beam" in place.said
+    assert gone.lock.roots == ()
+
+
+def test_a_conflict_with_the_base_says_why(place: Place, in_base: Path) -> None:
+    unpack(wheel(place.home, "acme-engine", "3.1"), in_base)
+    wheel(place.index, "acme-engine", "2.0")
+    wheel(place.index, "acme-old", requires=["acme-engine<3"])
+    with pytest.raises(InstallRefused, match=r"acme-engine") as refused:
+        place.resolve("acme-old")
+    assert "acme-old" in refused.value.detail
+    assert "3.1" in refused.value.detail or "<3" in refused.value.detail
+    assert place.picture() == {}
+
+
+def test_another_host_is_refused(place: Place) -> None:
+    wheel(place.index, "acme-old", requires=["iocmng<3"])
+    with pytest.raises(InstallRefused, match="iocmng") as refused:
+        place.resolve("acme-old")
+    assert refused.value.error_code == "conflict"
+
+
+def test_what_does_not_exist_is_refused(place: Place) -> None:
+    with pytest.raises(InstallRefused, match="acme-nowhere"):
+        place.resolve("acme-nowhere")
+    assert place.generations.listed() == ()
+
+
+def test_the_request_moves_nothing_that_it_does_not_name(place: Place) -> None:
+    beams(place)
+    place.put("acme-beam")
+    wheel(place.index, "acme-lib", "2.0")
+    wheel(place.index, "acme-new", requires=["acme-lib>=2"])
+    with pytest.raises(InstallRefused, match="acme-lib") as refused:
+        place.resolve("acme-new")
+    assert "name those that may change too" in refused.value.hint
+    both = place.resolve("acme-new", "acme-lib>=2")
+    assert changed(both) == [("acme-lib", "1.0", "2.0"), ("acme-new", "", "1.0")]
+
+
+def test_a_hash_that_is_not_the_index_s_is_refused(place: Place) -> None:
+    path = wheel(place.home, "acme-beam")
+    index = simple_index(place.index, [path])
+    rewrite(index / "acme-beam" / path.name, {"acme_beam/__init__.py": "VERSION = 'evil'\n"})
+    with pytest.raises((InstallRefused, InstallFailed), match=r"(?i)hash|sha256"):
+        place.resolve("acme-beam")
+
+
+def test_a_wheel_with_a_wrong_record_is_refused(place: Place) -> None:
+    path = wheel(place.index, "acme-beam")
+    rewrite(path, {}, wrong="acme_beam/__init__.py")
+    with pytest.raises(InstallRefused, match="not what RECORD says"):
+        place.resolve("acme-beam")
+    assert place.generations.listed() == ()
+
+
+def test_wheels_only_unless_the_site_says_otherwise(place: Place) -> None:
+    place.index.mkdir(parents=True)
+    (place.index / "acme_source-1.0.tar.gz").write_bytes(b"no archive at all")
+    with pytest.raises(InstallRefused, match=r"acme-source"):
+        place.resolve("acme-source")
+
+
+def test_the_index_away(place: Place) -> None:
+    with pytest.raises(InstallFailed, match=r"127\.0\.0\.1") as failed:
+        place.resolve("acme-beam", index=f"http://me:{SECRET}@127.0.0.1:9/simple/")
+    assert not isinstance(failed.value, InstallRefused)
+    assert SECRET not in str(failed.value)
+    assert SECRET not in "".join(place.said)
+
+
+def test_a_token_of_the_index_is_seen_by_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closed_index(place.home / "simple", wheel(place.home, "acme-beam")) as address:
+        seen = through_closed_index(place, address, monkeypatch)
+        with pytest.raises(InstallFailed) as failed:
+            place.resolve("acme-beam", "acme-none", index=address.replace("me:", "other:"))
+    assert SECRET not in seen + str(failed.value)
+
+
+def test_what_pip_put_into_the_base_stays_pip_s(place: Place, in_base: Path) -> None:
+    unpack(wheel(place.home, "acme-engine", "3.1", plugin="engine"), in_base)
+    wheel(place.index, "acme-engine", "4.0")
+    for verb, name in (("upgrade", "acme-engine"), ("uninstall", "acme.engine"), ("uninstall", "engine")):
+        with pytest.raises(InstallRefused, match=r"acme-engine 3\.1 is installed by pip in the base"):
+            place.resolve(name, verb=verb)
+    with pytest.raises(InstallRefused, match="installed by pip in the base"):
+        place.resolve("acme-engine>=4")
+    with pytest.raises(InstallRefused, match="installed by pip in the base"):
+        place.resolve(str(place.index / "acme_engine-4.0-py3-none-any.whl"))
+    same = place.resolve("acme-engine>=3")
+    assert (same.changes, same.lock.roots) == ((), ())
+    assert "acme-engine 3.1 is in the base already" in place.said
+
+
+def test_what_pip_adds_later_wins(place: Place, in_base: Path) -> None:
+    beams(place)
+    place.put("acme-beam")
+    unpack(wheel(place.home, "acme-lib", "1.0"), in_base)
+    wheel(place.index, "acme-other")
+    assert changed(place.resolve("acme-other")) == [("acme-lib", "1.0", ""), ("acme-other", "", "1.0")]
+
+
+@pytest.mark.parametrize("verb", ["install", "upgrade"])
+def test_the_host_is_not_its_own_plugin(place: Place, verb: str) -> None:
+    for text in ("iocmng", "IOCMNG>=3", "iocmng==2.7.9"):
+        with pytest.raises(InstallRefused, match="the host itself"):
+            place.resolve(text, verb=verb)
+
+
+def test_extras_of_the_host_bring_what_it_lacks(place: Place, in_base: Path) -> None:
+    unpack(wheel(place.home, "acme-engine", "3.1", extras={"turbo": ["acme-turbo"]}), in_base)
+    wheel(place.index, "acme-turbo")
+    wheel(place.index, "acme-beam", requires=["acme-engine[turbo]", 'acme-none ; python_version < "3"'])
+    assert changed(place.resolve("acme-beam")) == [("acme-beam", "", "1.0"), ("acme-turbo", "", "1.0")]
+
+
+def test_install_keeps_what_fits_and_upgrade_looks_for_newer(place: Place) -> None:
+    beams(place)
+    place.put("acme-beam==1.0")
+    assert changed(place.resolve("acme-beam")) == []
+    assert changed(place.resolve("acme-beam", verb="upgrade")) == [("acme-beam", "1.0", "2.0")]
+    assert changed(place.resolve("beam", verb="upgrade")) == [("acme-beam", "1.0", "2.0")]
+    wheel(place.index, "acme-lib", "1.1")
+    inner = place.resolve("acme-lib", verb="upgrade")
+    assert changed(inner) == [("acme-lib", "1.0", "1.1")]
+    assert [root.name for root in inner.lock.roots] == ["acme-beam"]
+    with pytest.raises(NotFound, match="acme-none is not installed"):
+        place.resolve("acme-none", verb="upgrade")
+
+
+def test_what_others_need_stays(place: Place) -> None:
+    beams(place)
+    place.put("acme-beam", "acme-lib")
+    with pytest.raises(InstallRefused, match="acme-lib is needed by acme-beam"):
+        place.resolve("acme-lib", verb="uninstall")
+    assert changed(place.resolve("acme-beam", verb="uninstall")) == [("acme-beam", "2.0", "")]
+    with pytest.raises(NotFound, match="acme-none"):
+        place.resolve("acme-none", verb="uninstall")
+
+
+def test_a_plugin_takes_its_whole_distribution_along(place: Place) -> None:
+    points = {"north": "acme_two.plugin:Plugin", "south": "acme_two.plugin:Plugin"}
+    wheel(place.index, "acme-two", plugin=points, files={"acme_two/plugin.py": "class Plugin: pass\n"})
+    lock = place.put("acme-two").lock
+    assert place.installer().plugins_of(lock) == {"acme-two": ("north", "south")}
+    assert changed(place.resolve("south", verb="uninstall")) == [("acme-two", "1.0", "")]
+    assert "acme-two goes, and with it north, south" in place.said
+
+
+def test_two_ways_to_understand_a_name_are_told(place: Place) -> None:
+    wheel(place.index, "acme-beam", plugin="acme-lib")
+    wheel(place.index, "acme-lib")
+    place.put("acme-beam", "acme-lib")
+    with pytest.raises(BadInput, match="acme-lib is a distribution, and a plugin of acme-beam"):
+        place.resolve("acme-lib", verb="uninstall")
+
+
+def test_the_same_twice_in_a_request_is_refused(place: Place) -> None:
+    beams(place)
+    with pytest.raises(BadInput, match="asked for twice"):
+        place.resolve("acme-beam", "Acme.Beam>=2")
+
+
+def test_rules_of_the_site(place: Place) -> None:
+    beams(place)
+    with pytest.raises(InstallRefused, match="does not name acme-lib"):
+        place.resolve("acme-beam", allow=["acme-b*"])
+    assert changed(place.resolve("acme-beam", allow=["acme-b*", "acme-lib"])) != []
+    with pytest.raises(InstallRefused, match="switched off"):
+        place.resolve("acme-beam", enabled=False)
+    with pytest.raises(BadInput, match="neither a URL nor an absolute path"):
+        place.resolve("acme-beam", index="wheels")
+
+
+def test_a_wheel_file_and_the_same_version_with_other_content(place: Place) -> None:
+    path = wheel(place.home / "mine", "acme-beam", "1.0", plugin="beam")
+    first = place.put(str(path))
+    (locked,) = first.lock.distributions
+    assert (locked.origin.kind, locked.origin.address) == (OriginKind.WHEEL, str(path))
+    assert first.lock.roots[0].requirement == "acme-beam==1.0"
+    rewrite(path, {"acme_beam/__init__.py": "VERSION = 'other'\n"})
+    second = place.put(str(path))
+    assert [(change.before, change.after) for change in place.resolve(str(path)).changes] == []
+    assert first.lock.distributions[0].sha256 != second.lock.distributions[0].sha256
+    assert (first.site / "acme_beam" / "__init__.py").read_text() != (
+        second.site / "acme_beam" / "__init__.py"
+    ).read_text()
+    with pytest.raises(InstallRefused, match="no source to look at again"):
+        place.resolve("beam", verb="fetch")
+
+
+def test_a_requirement_that_is_an_address_is_not_followed(place: Place) -> None:
+    path = wheel(place.home, "acme-beam", requires=["acme-evil @ git+https://127.0.0.1:9/evil"])
+    with pytest.raises(InstallRefused, match="requires acme-evil from an address"):
+        place.resolve(str(path))
+
+
+def test_conditions_that_exclude_everything_are_told(place: Place) -> None:
+    beams(place)
+    with pytest.raises(InstallRefused, match="nothing to install"):
+        place.resolve('acme-beam ; python_version < "3"')
+
+
+def test_somebody_who_asks_to_end_is_heard(place: Place) -> None:
+    beams(place)
+
+    def tell(line: str) -> None:
+        if "fetching" in line:
+            raise Aborted
+
+    with pytest.raises(Aborted):
+        place.installer().resolve(InstallRequest(requirements=("acme-beam",)), tell)
+    assert list((place.state / "scratch").iterdir()) == []
+    assert changed(place.resolve("acme-beam")) != []
