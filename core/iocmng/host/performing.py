@@ -105,8 +105,6 @@ class Performing:
         except BaseException:
             await self._discard_unless_in_force(generation)
             raise
-        if operation.view.planned_only:
-            await self._discard_unless_in_force(generation)
 
     async def _unchanged(self, operation: Operation, installer: Installer, resolution: Resolution) -> None:
         """The same distributions; the roots may differ: what was a dependency may be asked for now."""
@@ -174,6 +172,8 @@ class Performing:
             operation.plan(plan)
             self._valid(change)
         if operation.view.planned_only:
+            if generation is not None:
+                await self._discard_unless_in_force(generation)
             operation.end(OperationState.DONE, "this was a plan: nothing has changed")
             return
         if plan.hot:
