@@ -54,6 +54,19 @@ def test_ready_and_stopping_say_how_it_is(systemd: Systemd, notifier: Notifier) 
     assert systemd.heard() == ["READY=1\nSTATUS=RUN: 3 instances", "STOPPING=1\nSTATUS=asked by SIGTERM"]
 
 
+def test_a_host_that_is_replaced_asks_for_patience_and_gives_it_back(
+    systemd: Systemd, tmp_path: Path
+) -> None:
+    environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"}
+    Notifier.of(environ).restarting("restarting")
+    Notifier.of(environ).ready("RUN: 3 instances")
+    asked, back = systemd.heard()
+    first, second, third, last = asked.splitlines()
+    assert (first, second, last) == ("RELOADING=1", "STATUS=restarting", "WATCHDOG_USEC=600000000")
+    assert int(third.removeprefix("MONOTONIC_USEC=")) > 0
+    assert back == "READY=1\nSTATUS=RUN: 3 instances\nWATCHDOG_USEC=30000000"
+
+
 def test_the_watchdog_hears_every_beat_and_the_status_only_when_it_changes(
     systemd: Systemd, notifier: Notifier
 ) -> None:

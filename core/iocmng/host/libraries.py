@@ -39,7 +39,8 @@ def without_build_tools() -> Iterator[None]:
         yield
     finally:
         if sys.modules.get(_TOOLS) is light:
-            del sys.modules[_TOOLS]
+            for name in [name for name in sys.modules if name == _TOOLS or name.startswith(f"{_TOOLS}.")]:
+                del sys.modules[name]
 
 
 def _light() -> ModuleType | None:
