@@ -44,6 +44,7 @@ HOMES = {
     "schema": Home(f"{_C}.schema", _FILES, remote=False),
     "new": Home(f"{_C}.new", _FILES, remote=False),
     "dev": Home(f"{_C}.dev", _FILES, remote=False),
+    "migrate": Home(f"{_C}.migrate", _FILES, remote=False),
     "doctor": Home(f"{_C}.doctor", _FILES),
 }
 

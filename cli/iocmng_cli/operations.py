@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,20 +34,26 @@ _EXITS = {
 }
 
 
-def follow(client: Client, view: OperationView, *, silent: bool = False) -> OperationView:
-    """Show the steps of an operation on standard error until it is over; Ctrl-C asks the host to end it.
+def follow(client: Client, begin: Callable[[], OperationView], *, silent: bool = False) -> OperationView:
+    """Begin an operation and show its steps on standard error until it is over; Ctrl-C asks the host to end it.
 
     Raises:
         typer.Exit: It was interrupted (130); how it ended has been said.
     """
+    view: OperationView | None = None
     with _steps(silent=silent) as steps:
         try:
+            with _interrupted_later() as now:
+                view = begin()
+            now()
             while not view.over:
                 steps.show(view)
                 view = client.operation(view.id, wait=POLL)
             steps.show(view)
         except KeyboardInterrupt:
             steps.close()
+            if view is None:
+                raise
             _interrupted(client, view)
     return view
 
@@ -138,6 +145,31 @@ def _interrupted(client: Client, view: OperationView) -> None:
     except IocmngError as error:
         report(error)
     raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[Callable[[], None]]:
+    """Keep a first Ctrl-C until what is given is called: what has begun unseen could not be ended."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def hear(number: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    def now() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    if before is not signal.default_int_handler:
+        yield now
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield now
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

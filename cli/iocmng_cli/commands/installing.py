@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -171,7 +172,7 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
             folders = bare_folders(given)
             hint = f"./{folders[0]} means the folder of that name here" if folders else ""
         if plan_only or (on_terminal() and not yes):
-            planned = follow(client, client.plan(request, wait=0.0), silent=json)
+            planned = follow(client, partial(client.plan, request, wait=0.0), silent=json)
             if plan_only or planned.state not in GOOD:
                 _conclude(_as_it_was(client, planned), json=json, hint=hint)
                 return
@@ -179,7 +180,7 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
                 print_plan(planned.plan, beside=json)
                 request = agreed(client, request, planned.plan)
         before = client.host().boot_id if request.restart_host else ""
-        view = follow(client, client.begin(request), silent=json)
+        view = follow(client, partial(client.begin, request), silent=json)
         if view.state is OperationState.RESTARTING:
             said = back_again(client, before, view)
             view = replace(
