@@ -199,7 +199,7 @@ def test_a_host_is_followed_from_ready_to_stopping(
         heard.extend(systemd.heard())
 
     asyncio.run(main())
-    assert heard[0] == "READY=1\nSTATUS=RUN: 3 instances, 2 running, 1 failed"
+    assert heard[0] == "READY=1\nSTATUS=RUN: 3 instances, 2 running, 1 failed\nWATCHDOG_USEC=30000000"
     assert heard[-1] == "STOPPING=1\nSTATUS=pump hangs"
     assert not [thread for thread in threading.enumerate() if thread.name == "iocmng-systemd"]
 
