@@ -97,16 +97,27 @@ def validate_path(subject: str, *, prober: Prober, prefix: str = "VALIDATE") -> 
         BadInput: The path is nothing that could be validated.
     """
     with tempfile.TemporaryDirectory(prefix="iocmng-") as scratch:
-        found = _find(subject, Path(scratch))
-        hooks = Hooks()
-        hooks.register(_Given(found.plugins), "given", builtin=True)
-        settings = Settings(prefix=prefix, state_dir=Path(scratch))
+        return _judged(_find(subject, Path(scratch)), Path(scratch), prober, prefix)
+
+
+def validate_directory(entry: PluginDirectory, *, prober: Prober, prefix: str = "VALIDATE") -> Report:
+    """Validate the plugin directory of an entry of plugins.yaml, as `validate_path` does."""
+    with tempfile.TemporaryDirectory(prefix="iocmng-") as scratch:
+        found = stage(entry, Path(scratch), Environment.read())
+        subject = _Subject(f"plugin directory {entry.directory}", (found,))
+        return _judged(subject, Path(scratch), prober, prefix)
+
+
+def _judged(found: _Subject, scratch: Path, prober: Prober, prefix: str) -> Report:
+    hooks = Hooks()
+    hooks.register(_Given(found.plugins), "given", builtin=True)
+    settings = Settings(prefix=prefix, state_dir=scratch)
+    catalog = build_catalog(settings, hooks, prober=prober)
+    if any(one.code == "unknown-function" for plugin in catalog.candidates for one in plugin.findings):
+        # Packages of the site may bring it; they are looked at only when one is missing.
+        _register_site_functions(prober)
         catalog = build_catalog(settings, hooks, prober=prober)
-        if any(one.code == "unknown-function" for plugin in catalog.candidates for one in plugin.findings):
-            # Packages of the site may bring it; they are looked at only when one is missing.
-            _register_site_functions(prober)
-            catalog = build_catalog(settings, hooks, prober=prober)
-        hooks.close()
+    hooks.close()
     findings = [finding for one in catalog.candidates for finding in one.findings]
     findings = [*found.findings, *findings, *catalog.findings]
     return Report(found.words, catalog.candidates, worst_first(findings))

@@ -66,6 +66,7 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "a key of iocmng 2 that has no meaning any more",
             "remove it; the moving guide says what replaces it",
         ),
+        "changed": Code("it does something else than in iocmng 2", "docs/moving-from-iocmng-2.md says more"),
         "does-not-apply": Code("the key has no effect here", "remove it"),
         # links and logic
         "link": Code("a link names no PV, or an unknown scheme", "write NAME, ca://NAME or pva://NAME"),

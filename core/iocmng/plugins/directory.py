@@ -25,7 +25,7 @@ from iocmng.plugins.classfinder import find_class
 from iocmng.plugins.discovery import PLUGINS, Discovered, describe_point
 from iocmng.plugins.environment import Environment, Installed, canonical
 from iocmng.plugins.isolation import DISTRIBUTION, distribution_name, package_name
-from iocmng.plugins.location import CONFIG_NAMES, SUFFIXES
+from iocmng.plugins.location import CONFIG_NAMES
 from iocmng.settings.directories import PluginDirectory
 from iocmng.spec import PluginRef
 from iocmng.wire import Finding, Level, Where, from_plain, to_plain
@@ -66,11 +66,6 @@ class DirectoryPlugin:
     needed: tuple[Requirement, ...]
     content: str
     findings: tuple[Finding, ...]
-
-    @property
-    def modules(self) -> bool:
-        """Whether there is any code."""
-        return any(name.endswith(SUFFIXES) for name in self.files)
 
     @property
     def wheel(self) -> str:

@@ -170,6 +170,11 @@ def of_source(source: SourceRequest) -> Wanted:
     )
 
 
+def git_source(wanted: Wanted) -> GitSource:
+    """The repository of what comes from git."""
+    return GitSource(wanted.origin.address, wanted.origin.branch, wanted.origin.path)
+
+
 def of_root(root: Root, token: str = "") -> Wanted:
     """What was installed once, to look at its source again; its instance and plugin stay as they were."""
     return Wanted(
@@ -224,8 +229,7 @@ def _build(wanted: Wanted, into: Path, tell: Tell, environ: Mapping[str, str]) -
         wheel = take_wheel(Path(origin.address), into)
         content = _hash(wheel.path)
     elif origin.kind in _GIT:
-        source = GitSource(origin.address, origin.branch, origin.path)
-        with fetched(source, into, tell, environ=environ, token=wanted.token) as tree:
+        with fetched(git_source(wanted), into, tell, environ=environ, token=wanted.token) as tree:
             made = _of_folder(wanted, tree.folder, into, tell, environ)
         wheel, plugin, content = made.file, made.plugin, tree.commit
     else:

@@ -78,7 +78,7 @@ def build_folder(
             f"a plugin directory is called as its plugin: {problem}", hint="rename the folder"
         )
     directory = read_directory(plugin, folder, root)
-    if not directory.modules and directory.config is None:
+    if not holds_plugin(folder):
         raise InstallRefused(
             f"{folder.name} is no package project and no plugin directory",
             hint=f"it needs a {FILE} with entry points, or a module and {CONFIG_NAMES[0]}",
@@ -97,6 +97,12 @@ def is_project(folder: Path) -> bool:
     described = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
     beside = any((folder / name).is_file() for name in CONFIG_NAMES)
     return bool({"project", "build-system"} & described.keys()) and not beside
+
+
+def holds_plugin(folder: Path) -> bool:
+    """Whether a folder could be a plugin directory or a project: it has a module or a config at its top."""
+    names = (FILE, *CONFIG_NAMES)
+    return folder.is_dir() and (any((folder / name).is_file() for name in names) or any(folder.glob("*.py")))
 
 
 def _build_project(folder: Path, into: Path, tell: Tell, environ: Mapping[str, str]) -> FolderWheel:
