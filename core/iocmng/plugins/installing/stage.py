@@ -77,9 +77,9 @@ def make_environment(environment: Path, base: Base) -> Path:
     """
     venv.EnvBuilder(with_pip=False, symlinks=True).create(environment)
     site = site_of(environment)
-    lines = f"import site, sys; [site.addsitedir(folder) for folder in {list(base.folders)!r}]"
+    below = f"import site, sys; list(map(site.addsitedir, {list(base.folders)!r}))"
     # The base comes first, as in the host: where both have a module, that of the base counts.
-    (site / BELOW).write_text(f"{lines}; sys.path.sort(key={str(site)!r}.__eq__)\n", encoding="utf-8")
+    (site / BELOW).write_text(f"{below}; sys.path.sort(key={str(site)!r}.__eq__)\n", encoding="utf-8")
     return site
 
 
