@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from iocmng.runtime.control import HostControl
+from iocmng.runtime.control import HostControl, InstallControl, PvAccess
 
 PATIENCE = 30.0
+_PARTS = ("installs", "pv_access")
 
 
 class FromThreads:
@@ -23,13 +24,17 @@ class FromThreads:
         loop: Its loop.
     """
 
-    def __init__(self, control: HostControl, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, control: HostControl | InstallControl | PvAccess, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._control = control
         self._loop = loop
 
     def __getattr__(self, name: str) -> Any:
         """A method or property of the host."""
         found = getattr(self._control, name)
+        if name in _PARTS:
+            return FromThreads(found, self._loop)
         return self._crossing(found) if inspect.ismethod(found) else found
 
     def _crossing(self, method: Callable[..., Any]) -> Callable[..., Any]:

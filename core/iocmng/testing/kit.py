@@ -42,7 +42,9 @@ class Bench:
         latches: What is latched, over restarts of the instance.
     """
 
-    def __init__(self, spec: InstanceSpec, *others: InstanceSpec) -> None:
+    def __init__(
+        self, spec: InstanceSpec, *others: InstanceSpec, spares: Mapping[str, int] | None = None
+    ) -> None:
         self.spec = spec
         self.clock = VirtualClock()
         self.records = FakeRecords(self.clock)
@@ -68,6 +70,7 @@ class Bench:
         )
         for each in (spec, *others):
             self.records.load(each.records, source=each.name)
+        self.records.reserve(spares or {}, array_length=100)
         self.supervisor = Supervisor(self.environment)
         for each in (spec, *others):
             self.supervisor.listen(each.records)
