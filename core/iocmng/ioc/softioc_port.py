@@ -18,6 +18,7 @@ from iocmng.errors import RecordError
 from iocmng.ioc import clib
 from iocmng.ioc.access import access_groups, access_text, unaudited
 from iocmng.ioc.arrivals import Arrivals
+from iocmng.ioc.beacon_targets import ca_targets, pva_targets
 from iocmng.ioc.beacons import Announcer
 from iocmng.ioc.dbtext import SEEDED_TYPES, database_text, record_text
 from iocmng.ioc.locksets import LockSets
@@ -79,7 +80,7 @@ class SoftIoc:
         self._watches = Watches(self._read)
         self._arrivals = Arrivals(self._make, self._records)
         self._locks = LockSets()
-        self._announcer = Announcer()
+        self._announcer = Announcer(ca_targets, pva_targets)
         add_device_support()
 
     def load(self, specs: Iterable[RecordSpec], *, source: str) -> None:
