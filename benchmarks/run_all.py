@@ -19,6 +19,7 @@ RUNS = {
     "expressions": 7,
     "cli_list": 12,
     "start": 3,
+    "restart_host": 3,
     "idle": 3,
     "lateness": 3,
     "reaction": 3,
