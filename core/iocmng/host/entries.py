@@ -85,11 +85,11 @@ class _Work:
 
     def usable(self, entry: PluginDirectory) -> bool:
         """Whether it can be asked for; one that cannot is listed with its reason."""
-        if not entry.broken and entry.name in self._names:
-            finding = Finding(
-                Level.ERROR, "duplicate-plugin", f"{entry.name} stands twice in the list", entry.where
+        if entry.name and entry.name in self._names:
+            self.problems.append(
+                f"{entry.where}: {entry.name} stands twice in the list, the first one counts"
             )
-            entry = replace(entry, findings=(*entry.findings, finding))
+            return False
         self._names.add(entry.name)
         if entry.broken:
             self._list(entry)

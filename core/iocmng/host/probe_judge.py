@@ -60,7 +60,7 @@ def judge(question: Question, say: Say) -> Verdict:
         cls, handshake.prefixes if handshake else None, handshake.records if handshake else {}
     )
     if loaded.config.script is not None:
-        findings += check_script_file(loaded.config.script.path, question.plugin.author_config)
+        findings += check_script_file(loaded.config.script.path, question.plugin.config)
     sets = {key: tuple(_check_set(cls, loaded, given)) for key, given in question.parameters.items()}
     say("records")
     if not has_error(findings):

@@ -271,6 +271,8 @@ def _unpacked(directory: DirectoryPlugin, place: Path) -> Path:
             unpacked = Path(scratch) / "unpacked"
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(unpacked)
+                for entry in archive.infolist():
+                    (unpacked / entry.filename).chmod(entry.external_attr >> 16 & 0o777)
             unpacked.replace(root)
     return root
 

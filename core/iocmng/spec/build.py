@@ -135,7 +135,7 @@ def describe(
             supervision_of(config, site) if _supervised(site) else plan.supervision, plan.script
         ),
         job=plan.job,
-        script=replace(plan.script, root=str(Path(plugin.author_config).parent)) if plan.script else None,
+        script=replace(plan.script, root=str(Path(plugin.config).parent)) if plan.script else None,
         logic=plan.logic,
         enabled=site.enabled if site else True,
         class_name=class_name,
