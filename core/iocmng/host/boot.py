@@ -47,6 +47,8 @@ from iocmng.wire import EventKind
 _log = logging.getLogger("iocmng.host")
 FAILED_BOOTS = 3
 SETTLED_AFTER = 10.0
+LAST_WORDS = 3.0
+"""Seconds that threads of a host which has stopped may take before the process is replaced without them."""
 
 
 def run(overrides: Mapping[str, Any]) -> int:
@@ -104,6 +106,7 @@ def _tell(error: IocmngError) -> None:
 class _Boot:
     """What is held, and what was noted, from before plugins are looked for until the process ends."""
 
+    start: Start
     settings: Settings
     lock: StateLock
     admin: Admin
@@ -147,6 +150,7 @@ def _locked(settings: Settings, reread: Callable[[], Settings], start: Start) ->
         )
         boots = Boots(settings.state_dir / "boots.json", RealClock())
         boot = _Boot(
+            start=start,
             settings=settings,
             lock=lock,
             admin=admin,
@@ -296,6 +300,7 @@ async def _main(plan: HostPlan, boot: _Boot, desired: DesiredState, hooks: Any) 
         release_signals()
         if host.ending.again:
             _log.info("the process is replaced by a new one of itself")
+            _in_any_case(boot.start, kept)
             return _End(ExitCode.RESTART, kept)
         # A signal has come since.
         kept.close()
@@ -304,6 +309,18 @@ async def _main(plan: HostPlan, boot: _Boot, desired: DesiredState, hooks: Any) 
         _log.error("asks to be started again: %s", host.ending.reason)
         return _End(ExitCode.RESTART)
     return _End(ExitCode.DONE)
+
+
+def _in_any_case(start: Start, kept: socket.socket) -> None:
+    """Replace the process also when something of the host does not come to its end."""
+
+    def late() -> None:
+        if not stop_came():
+            exec_again(start, kept)
+
+    timer = threading.Timer(LAST_WORDS, late)
+    timer.daemon = True
+    timer.start()
 
 
 def _prune(state_dir: Path) -> None:
