@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 import threading
 import types
@@ -195,6 +196,21 @@ HOLDING: dict[str, tuple[str, Callable[[Any], dict[str, Any]], str]] = {
         lambda plugin: {"Known": type("Known", (), {"__module__": "acme_outside", "all": {"f": plugin.f}})},
         "acme_outside.Known holds f",
     ),
+    "an inherited method": (
+        "import threading\nclass T(threading.Event): pass",
+        lambda plugin: {"callbacks": [plugin.T().set]},
+        "acme_outside.callbacks holds",
+    ),
+    "the append of its list": (
+        "RESULTS = []",
+        lambda plugin: {"callbacks": [plugin.RESULTS.append]},
+        "acme_outside.callbacks holds RESULTS",
+    ),
+    "a partial": (
+        "def f(): pass",
+        lambda plugin: {"callbacks": [functools.partial(print, plugin.f)]},
+        "acme_outside.callbacks holds f",
+    ),
     "an object that it made of a foreign class": (
         "import threading\nCOUNTER = threading.Event()",
         lambda plugin: {"REGISTRY": _Registry(plugin.COUNTER)},
@@ -218,6 +234,29 @@ def test_what_others_hold_is_not_hot(machine: Machine, case: str) -> None:
         assert {one.package for one in found} == {"acme-beam"}
 
 
+class _Proxy:
+    """Like those of web frameworks: whoever asks it for anything runs its code."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("no request")
+
+    @property
+    def __dict__(self) -> Any:
+        raise RuntimeError("no request")
+
+
+class _Meta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def test_nothing_of_others_is_run_on_the_way(machine: Machine) -> None:
+    outside(proxy=_Proxy(), held=[_Proxy()], Odd=_Meta("Odd", (), {}))
+    running(machine, "class Beam: pass\nfrom acme_outside import proxy, Odd\nclass Sub(Beam): odd = proxy\n")
+    assert not_hot(machine.changes(None), [USER]) == ()
+
+
 def test_what_was_made_elsewhere_may_be_held_there(machine: Machine) -> None:
     outside(shared=threading.Event(), others=[])
     plugin = running(machine, "from acme_outside import shared, others\n")
@@ -226,8 +265,8 @@ def test_what_was_made_elsewhere_may_be_held_there(machine: Machine) -> None:
 
 
 def test_what_a_running_instance_registered_counts_only_when_it_has_stopped(machine: Machine) -> None:
-    plugin = running(machine, "class B:\n    def m(self): pass")
-    outside(callbacks=[plugin.B().m])
+    plugin = running(machine, "class B:\n    def m(self): pass\n    def make(self): return lambda: self")
+    outside(callbacks=[plugin.B().m, plugin.B().make()])
     live = user("acme-beam", live=True)
     assert not_hot(machine.changes(None), [live]) == ()
     assert "acme_outside.callbacks" in reasons(still_running(machine.changes(None), [live]))
@@ -279,7 +318,7 @@ WAITING = """
 import threading, asyncio
 entered, leave = threading.Event(), threading.Event()
 
-def wait():
+def stay():
     entered.set()
     leave.wait(20)
 
@@ -297,10 +336,10 @@ async def waiting():
 def test_a_thread_of_old_code_is_found(machine: Machine, case: str) -> None:
     plugin: Any = running(machine, WAITING)
     makes: dict[str, Callable[[], threading.Thread]] = {
-        "target": lambda: threading.Thread(target=plugin.wait),
-        "called": lambda: threading.Thread(target=lambda: plugin.wait()),
+        "target": lambda: threading.Thread(target=plugin.stay),
+        "called": lambda: threading.Thread(target=lambda: plugin.stay()),
         "argument": lambda: threading.Thread(
-            target=lambda f: (plugin.entered.set(), plugin.leave.wait(20)), args=(plugin.wait,)
+            target=lambda f: (plugin.entered.set(), plugin.leave.wait(20)), args=(plugin.stay,)
         ),
         "class": lambda: plugin.Own(target=lambda: (plugin.entered.set(), plugin.leave.wait(20))),
     }

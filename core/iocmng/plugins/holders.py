@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio.tasks
+import atexit
 import functools
+import gc
 import logging
 import re
 import signal
@@ -11,11 +13,19 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import CodeType, FrameType, FunctionType, MappingProxyType, MethodType, ModuleType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
-from iocmng.plugins.ownership import Owned, attributes
+from iocmng.plugins.ownership import Owned, attributes, class_attributes, is_a
 
 Held = tuple[str, str]
 """The canonical name of a distribution, and what holds which object of it."""
@@ -23,8 +33,8 @@ Held = tuple[str, str]
 _DEPTH = 5
 _SLICE = 0.001
 """Seconds that the walk keeps other threads waiting at most, beyond what they wait for a lock anyway."""
-_PLAIN = frozenset(
-    {str, bytes, int, float, complex, bool, type(None), type(Ellipsis), type(len), re.Pattern, CodeType}
+_PLAIN: frozenset[type] = frozenset(
+    {str, bytes, int, float, complex, bool, type(None), type(Ellipsis), re.Pattern, CodeType}
 )
 _CONTAINERS = (dict, list, set, deque)
 _HOLDING = (dict, list, tuple, set, frozenset, deque, MappingProxyType)
@@ -62,28 +72,32 @@ class Holders:
             if isinstance(name := attributes(one.module).get("__name__"), str):
                 self._names.setdefault(name, one)
         self._due = 0.0
+        # Most values are of few classes: what is known of a class need not be found out for each of them.
+        self._empty = set(_PLAIN)
+        self._ways: dict[type, _Way] = {}
 
-    def owner(self, value: object) -> Owned | None:
+    def owner(self, value: Any) -> Owned | None:
         """The module that a value is, or was made in; None for what is of others."""
         kind = type(value)
         if kind is FunctionType:
-            return self._scopes.get(id(value.__globals__))  # type: ignore[attr-defined]
-        if kind in _PLAIN:
+            return self._scopes.get(id(value.__globals__))
+        if kind in _HOLDING or kind in self._empty:
             return None
         if id(value) in self._modules:
             return self._modules[id(value)]
-        if kind in _HOLDING:
+        if kind is BuiltinFunctionType:
             return None
-        if isinstance(value, MethodType):
+        if issubclass(kind, type):
+            return self._of_class(value)
+        if issubclass(kind, MethodType):
             return self.owner(value.__func__) or self.owner(value.__self__)
-        if isinstance(value, functools.partial):
-            return self.owner(value.func)
-        if isinstance(value, (staticmethod, classmethod)):
+        if issubclass(kind, (staticmethod, classmethod)):
             return self.owner(value.__func__)
-        return self._of_class(value if isinstance(value, type) else kind)
+        called = value.func if kind is functools.partial else None
+        return (self.owner(called) if called is not None else None) or self._of_class(kind)
 
     def _of_class(self, cls: type) -> Owned | None:
-        name = vars(cls).get("__module__")
+        name = class_attributes(cls).get("__module__")
         return self._names.get(name) if isinstance(name, str) else None
 
     def heirs(self) -> Iterator[Held]:
@@ -99,22 +113,22 @@ class Holders:
     def _classes(self) -> Iterator[tuple[type, Owned]]:
         seen: set[type] = set()
         for one in self._owned:
-            queue = [value for value in list(attributes(one.module).values()) if isinstance(value, type)]
+            queue = [value for value in list(attributes(one.module).values()) if is_a(value, type)]
             while queue:
                 cls = queue.pop()
                 if cls not in seen and self._of_class(cls) is not None:
                     seen.add(cls)
                     yield cls, one
-                    queue += [value for value in list(vars(cls).values()) if isinstance(value, type)]
+                    queue += [value for value in list(class_attributes(cls).values()) if is_a(value, type)]
 
     def handlers(self) -> Iterator[Held]:
         """Yield handlers of signals, loggers that write through handlers of theirs, and uses of atexit."""
         for number in signal.valid_signals():
             if one := self.owner(signal.getsignal(number)):
-                yield one.distribution, f"it handles {signal.Signals(number).name}"
+                yield one.distribution, f"it handles {getattr(number, 'name', f'signal {number}')}"
         for name, logger in list(logging.root.manager.loggerDict.items()):
             one = self._names.get(name)
-            handlers = logger.handlers if one and isinstance(logger, logging.Logger) else []
+            handlers = logger.handlers if isinstance(logger, logging.Logger) else []
             if one and any(type(handler) is not logging.NullHandler for handler in handlers):
                 yield one.distribution, f"the logger {name} keeps its handlers"
         for one in self._owned:
@@ -133,8 +147,8 @@ class Holders:
         """Yield what other modules hold; at most one find for each of their variables.
 
         Args:
-            live: Instances are running: what they registered may go when they stop, so only modules, classes,
-                functions and what their modules made count.
+            live: Instances are running: what they registered may go when they stop, so only modules, what
+                stands at the top of these, and what their import made count.
         """
         if not self._owned:
             return
@@ -156,8 +170,8 @@ class Holders:
                 find = self._find(value, made, passing=live and depth > 0)
                 if find is None:
                     if depth < _DEPTH:
-                        parts = _parts(value, plain=root[2])
-                        below += [(part, root) for part in parts if type(part) not in _PLAIN]
+                        parts = self._parts(value, whole=root[2])
+                        below += [(part, root) for part in parts if type(part) not in self._empty]
                 elif find[0] and root not in told:
                     told.add(root)
                     yield find[0], f"{root[0]}.{root[1]} holds {find[1]}"
@@ -169,16 +183,17 @@ class Holders:
         """Yield what the walk begins with: the variables of a module, without its own submodules."""
         plain = key.partition(".")[0] in _HOST
         for name, value in list(attributes(module).items()):
-            if type(value) in _PLAIN or name in _NO_CONTENT or (key, name) in _SKIPPED:
+            if type(value) in self._empty or name in _NO_CONTENT or (key, name) in _SKIPPED:
                 continue
-            submodule = self._names.get(f"{key}.{name}") if isinstance(value, ModuleType) else None
+            submodule = self._names.get(f"{key}.{name}") if is_a(value, ModuleType) else None
             if submodule is None or submodule.module is not value:
                 yield value, (key, name, plain)
 
     def _find(self, value: object, made: Mapping[int, tuple[Owned, str]], *, passing: bool) -> Held | None:
         """Whether a value is theirs; of one that may go with its instance, ("", ""), which also ends this way."""
         if (one := self.owner(value)) is not None:
-            if passing and not isinstance(value, (type, FunctionType, ModuleType)):
+            lasting = is_a(value, type, FunctionType, ModuleType)
+            if passing and not (lasting and "<locals>" not in getattr(value, "__qualname__", "")):
                 return "", ""
             return one.distribution, f"{_words(value)} of {one.key}"
         if id(value) in made:
@@ -197,17 +212,33 @@ class Holders:
                     if self._is_made(part):
                         found[id(part)] = (one, name)
         for cls, one in self._classes():
-            for name, value in list(vars(cls).items()):
+            for name, value in list(class_attributes(cls).items()):
                 if not name.startswith("_") and self._is_made(value):
                     found[id(value)] = (one, f"{cls.__name__}.{name}")
         return found
 
     def _is_made(self, value: object) -> bool:
-        if isinstance(value, (type, ModuleType, FunctionType, MethodType, logging.Logger, property)):
+        if is_a(
+            value, type, ModuleType, FunctionType, MethodType, BuiltinFunctionType, logging.Logger, property
+        ):
             return False
         if type(value) in _PLAIN or self.owner(value) is not None:
             return False
-        return isinstance(value, _CONTAINERS) or bool(attributes(value))
+        return is_a(value, *_CONTAINERS) or bool(attributes(value))
+
+    def _parts(self, value: object, *, whole: bool) -> Iterable[object]:
+        """What a value consists of; `whole`: containers do, objects are taken as one thing."""
+        kind = type(value)
+        way = self._ways.get(kind)
+        if way is None:
+            way = _way(kind)
+            if way is None:
+                if not issubclass(kind, type) and self._of_class(kind) is None:
+                    self._empty.add(kind)
+                return ()
+            self._ways[kind] = way
+        # The host's own objects let instances go when these stop.
+        return () if whole and way is _of_object else way(value)
 
     def running(self) -> Iterator[Held]:
         """Yield threads that run code of these modules or will, and tasks of asyncio."""
@@ -237,7 +268,7 @@ class Holders:
         said = attributes(thread)
         for name in ("_target", "_args", "_kwargs", "function", "args", "kwargs"):
             value = said.get(name)
-            for part in (value, *(_items(value) if isinstance(value, (tuple, list, dict)) else ())):
+            for part in (value, *(_items(value) if is_a(value, tuple, list, dict) else ())):
                 if one := self.owner(part):
                     return one
         return None
@@ -253,39 +284,28 @@ def loaded_modules() -> list[tuple[str, object]]:
     return list(sys.modules.items())
 
 
-def _parts(value: Any, plain: bool) -> Iterable[object]:
-    """What a value consists of; with `plain` objects are taken as a whole, containers are not."""
-    kind = type(value)
-    if kind is FunctionType:
-        return _of_function(value) if value.__closure__ or value.__defaults__ or value.__dict__ else ()
-    if isinstance(value, type):
-        return list(vars(value).values())
-    if isinstance(value, _HOLDING):
-        return _items(value)
-    if isinstance(value, ModuleType):
-        return ()
-    if isinstance(value, MethodType):
-        return (value.__self__,)
-    if isinstance(value, functools.partial):
-        return (*value.args, *value.keywords.values())
-    if isinstance(value, (staticmethod, classmethod)):
-        return (value.__func__,)
-    # The host's own objects let instances go when these stop.
-    return () if plain else list(attributes(value).values())
+def _way(kind: type) -> _Way | None:
+    """How to find what values of a class consist of, None when they hold nothing that could be asked for."""
+    for base, way in _WAYS.items():
+        if issubclass(kind, base):
+            return way
+    return None if _dict_offset(kind) == 0 else _of_object
 
 
 def _items(value: Any) -> list[object]:
-    if isinstance(value, dict):
+    if is_a(value, dict):
         return [*dict.keys(value), *dict.values(value)]
-    if isinstance(value, MappingProxyType):
-        return list(value.values())
+    if is_a(value, MappingProxyType):
+        return gc.get_referents(value)
     # Classes that inherit from these may have an __iter__ of their own, which is foreign code.
     kinds: tuple[Any, ...] = (list, tuple, set, frozenset, deque)
-    return next((list(kind.__iter__(value)) for kind in kinds if isinstance(value, kind)), [])
+    return next((list(kind.__iter__(value)) for kind in kinds if is_a(value, kind)), [])
 
 
 def _of_function(function: FunctionType) -> list[object]:
     cells: list[object] = []
+    if not (function.__closure__ or function.__defaults__ or function.__kwdefaults__ or function.__dict__):
+        return cells
     for cell in function.__closure__ or ():
         try:
             cells.append(cell.cell_contents)
@@ -295,18 +315,35 @@ def _of_function(function: FunctionType) -> list[object]:
     return [*cells, *(value for some in defaults for value in some), *function.__dict__.values()]
 
 
-def _uses_atexit(value: object, holders: Holders) -> bool:
-    if isinstance(value, ModuleType) or getattr(type(value), "__name__", "") == "builtin_function_or_method":
-        return "atexit" in (attributes(value).get("__name__"), getattr(value, "__module__", None))
-    if isinstance(value, type) and holders.owner(value):
-        return any(
-            _uses_atexit(part, holders)
-            for part in list(vars(value).values())
-            if isinstance(part, FunctionType)
-        )
-    return (
-        isinstance(value, FunctionType) and "atexit" in value.__code__.co_names and bool(holders.owner(value))
-    )
+def _of_object(value: object) -> list[object]:
+    return list(attributes(value).values())
+
+
+_Way = Callable[[Any], Iterable[object]]
+_WAYS: dict[type, _Way] = {
+    FunctionType: _of_function,
+    type: lambda cls: list(class_attributes(cls).values()),
+    **dict.fromkeys(_HOLDING, _items),
+    ModuleType: lambda module: (),
+    BuiltinFunctionType: lambda function: (function.__self__,),
+    MethodType: lambda method: (method.__self__,),
+    functools.partial: gc.get_referents,
+    staticmethod: lambda method: (method.__func__,),
+    classmethod: lambda method: (method.__func__,),
+}
+_dict_offset: Any = type.__dict__["__dictoffset__"].__get__
+
+
+def _uses_atexit(value: Any, holders: Holders) -> bool:
+    if type(value) is BuiltinFunctionType:
+        return value.__self__ is atexit
+    if value is atexit:
+        return True
+    if is_a(value, type) and holders.owner(value):
+        methods = [part for part in list(class_attributes(value).values()) if type(part) is FunctionType]
+        return any(_uses_atexit(part, holders) for part in methods)
+    called = value.__code__.co_names if type(value) is FunctionType else ()
+    return "atexit" in called and holders.owner(value) is not None
 
 
 def _tasks() -> list[asyncio.Task[Any]]:
@@ -326,11 +363,11 @@ def _title(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _words(value: object) -> str:
-    if isinstance(value, ModuleType):
+def _words(value: Any) -> str:
+    if is_a(value, ModuleType):
         return "the module itself"
-    if isinstance(value, (type, FunctionType)):
-        return value.__qualname__
+    if is_a(value, type, FunctionType):
+        return str(value.__qualname__)
     return f"a {type(value).__name__}"
 
 

@@ -60,13 +60,27 @@ def is_library(file: str) -> bool:
     return name.endswith(_LIBRARY) or ".so." in name
 
 
+_class_attributes: Any = type.__dict__["__dict__"].__get__
+
+
 def attributes(thing: object) -> Mapping[str, Any]:
     """The attributes of a module or object without running code of it: a lazy module stays unloaded."""
     try:
         found: Any = object.__getattribute__(thing, "__dict__")
-    except (AttributeError, TypeError):
+    except Exception:  # noqa: BLE001 - a border: classes of proxies have code of their own even here
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if issubclass(type(found), dict) else {}
+
+
+def class_attributes(cls: type) -> Mapping[str, Any]:
+    """The attributes of a class itself without running code of its metaclass."""
+    found: Mapping[str, Any] = _class_attributes(cls)
+    return found
+
+
+def is_a(thing: object, *kinds: type) -> bool:
+    """Like `isinstance`, but what a thing says of its class does not count: proxies run code when asked."""
+    return issubclass(type(thing), kinds)
 
 
 class Ownership:
@@ -112,11 +126,11 @@ class Ownership:
         for file in (found.get("__file__"), attributes(spec).get("origin")):
             if owner := self.of_file(file):
                 return owner
-        if isinstance(module, ModuleType):
+        if is_a(module, ModuleType):
             return ""
         # An object that a module put in its own place: its class was made there.
-        for value in vars(type(module)).values():
-            if isinstance(value, FunctionType) and (owner := self.of_file(value.__code__.co_filename)):
+        for value in list(class_attributes(type(module)).values()):
+            if type(value) is FunctionType and (owner := self.of_file(value.__code__.co_filename)):
                 return owner
         return ""
 
