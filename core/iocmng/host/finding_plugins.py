@@ -251,7 +251,7 @@ def find_plugins(
     hooks = Hooks()
     if safe:
         return FoundPlugins(settings, Catalog(()), hooks, journal, safe=True, generation=generation)
-    register_sources(hooks, generation.lock if generation else None, broken)
+    register_sources(hooks, broken)
     if lost:
         hooks.register(LostPlugins(lost), "lost", builtin=True)
     with Probe() as probe:
