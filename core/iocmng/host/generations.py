@@ -168,7 +168,8 @@ def _lost(site: Path, number: int, reason: str) -> tuple[Discovered, ...]:
 
     def marked(one: Discovered) -> Discovered:
         place = f"{one.plugin.distribution}:{one.plugin.name}"
-        text = f"{one.plugin.name}: its generation {number} cannot be used: {reason}"
+        # MESSAGE shows CA clients 39 characters: the cause comes first.
+        text = f"{reason} ({one.plugin.name}, generation {number})"
         finding = Finding(Level.ERROR, "generation", text, Where(key=place), FROM_LOCK)
         return replace(one, findings=(finding, *one.findings))
 
