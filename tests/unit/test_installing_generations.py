@@ -91,6 +91,11 @@ def test_a_damaged_lock_gives_way_to_the_one_before(tmp_path: Path) -> None:
         (("base", "numpy"), 2),
         (("python",), "3"),
         (("distributions",), "none"),
+        (("distributions",), None),
+        (("distributions", 0), None),
+        (("distributions", 0, "origin"), None),
+        (("roots", 0), "text"),
+        (("base",), None),
         (("format",), 2),
     ],
 )
@@ -141,6 +146,8 @@ def test_a_path_through_a_link_is_real(tmp_path: Path) -> None:
         ('{"number": 2}', "that of generation 2"),
         ('{"number": 1, "created": 1, "site": "../../x", "lock": {}}', "no place inside"),
         ('{"number": 1, "created": 1, "site": "env", "lock": {}}', "damaged"),
+        ('{"number": 1, "created": 1, "site": "env"}', "damaged"),
+        ('{"number": 1, "created": 1, "site": "env", "lock": [1]}', "damaged"),
     ],
 )
 def test_a_broken_one_is_listed_with_its_problem(

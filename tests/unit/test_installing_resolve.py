@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from support.installer_place import Place, changed
 from support.wheels import rewrite, simple_index, wheel
 
 from iocmng.errors import BadInput, InstallFailed, InstallRefused, NotFound
-from iocmng.plugins.installing.model import Aborted, OriginKind
-from iocmng.wire import InstallRequest
+from iocmng.plugins.installing.index import Index
+from iocmng.plugins.installing.model import Aborted, OriginKind, Pointer
+from iocmng.wire import InstallRequest, SourceRequest
 
 
 @pytest.fixture
@@ -270,3 +272,64 @@ def test_somebody_who_asks_to_end_is_heard(place: Place) -> None:
         place.installer().resolve(InstallRequest(requirements=("acme-beam",)), tell)
     assert list((place.state / "scratch").iterdir()) == []
     assert changed(place.resolve("acme-beam")) != []
+
+
+def directory(place: Place, body: str = "pass") -> Path:
+    folder = place.home / "source"
+    folder.mkdir(exist_ok=True)
+    code = f"from iocmng import TaskBase\n\nclass Beam(TaskBase):\n    def execute(self):\n        {body}\n"
+    (folder / "my_plugin.py").write_text(code)
+    (folder / "config.yaml").write_text("arguments: {outputs: {COUNT: {type: int}}}\n")
+    (folder / "requirements.txt").write_text("acme-lib>=1\n")
+    return folder
+
+
+def test_a_directory_is_built_and_looked_at_again(place: Place) -> None:
+    wheel(place.index, "acme-lib")
+    source = SourceRequest(name="beam", local_path=str(directory(place)), auto_start=False)
+    installer = place.installer()
+    first = installer.stage(
+        installer.resolve(InstallRequest(source=source), place.said.append), place.said.append
+    )
+    place.generations.point(Pointer(current=first.number))
+    (root,) = first.lock.roots
+    assert (root.name, root.plugin, root.instance["auto_start"]) == ("iocmng-dir-beam", "beam", False)
+    assert sorted(place.versions()) == ["acme-lib", "iocmng-dir-beam"]
+    assert changed(place.resolve("beam", verb="fetch")) == []
+    directory(place, "self.set_pv('COUNT', 1)")
+    (change,) = changed(place.resolve(verb="fetch"))
+    assert change[0] == "iocmng-dir-beam"
+    assert change[1] != change[2]
+    second = place.put("beam", verb="upgrade")
+    assert second.lock.roots[0].instance == root.instance
+    shutil.rmtree(place.state / "wheels")
+    again = place.resolve(verb="from-lock").lock
+    assert [one.version for one in again.distributions] == [one.version for one in second.lock.distributions]
+    shutil.rmtree(source.local_path)
+    assert [name for name, _, _ in changed(place.resolve("beam", verb="uninstall"))] == [
+        "acme-lib",
+        "iocmng-dir-beam",
+    ]
+
+
+def test_what_a_tool_is_told_by_the_environment() -> None:
+    environ = {
+        "PATH": "/bin",
+        "PIP_TARGET": "/elsewhere",
+        "UV_SYSTEM_PYTHON": "1",
+        "UV_INDEX_ACME_PASSWORD": "p4ssw0rd",
+        "UV_INDEX": "acme=https://me:other@index.example/",
+        "HTTPS_PROXY": "http://me:third@proxy:3128",
+        "IOCMNG_TOKEN": "secret",
+        "PYTHONPATH": "/x",
+    }
+    own = Index.of(None, environ)
+    kept = {"PATH", "UV_INDEX_ACME_PASSWORD", "UV_INDEX", "HTTPS_PROXY"}
+    assert own.variables("UV").keys() == kept
+    assert own.login("https://index.example/a.whl") == ("me", "other")
+    assert own.login("https://elsewhere.example/a.whl") is None
+    assert own.redacted("p4ssw0rd at https://me:other@x and other") == "*** at https://***@x and ***"
+    site = Index.of("https://me:word@index.example/simple/", environ)
+    assert site.variables("UV")["UV_DEFAULT_INDEX"] == "https://me:word@index.example/simple/"
+    assert "UV_INDEX" not in site.variables("UV")
+    assert site.arguments == ()

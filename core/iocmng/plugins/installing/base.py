@@ -43,7 +43,7 @@ class Base:
             path: The import path, None for this interpreter's.
         """
         outside = os.path.realpath(state_dir / FOLDER) + os.sep
-        library = {os.path.realpath(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib")}
+        library = {os.path.realpath(sysconfig.get_path(key)) for key in ("stdlib", "platstdlib", "scripts")}
         folders: list[str] = []
         for entry in sys.path if path is None else path:
             real = os.path.realpath(entry) if entry else ""

@@ -76,6 +76,6 @@ def _download(pick: Pick, index: Index, target: Path, scratch: Path, tell: Tell)
         target.unlink(missing_ok=True)
         raise InstallFailed(
             f"{name} could not be fetched: {index.redacted(done.output.strip())[-500:]}",
-            hint="look at the index (install.index), the network and the space in the state directory",
+            hint="look at the index and the login for it (install.index or .netrc), the network, and the space on disk",
             code="index",
         )

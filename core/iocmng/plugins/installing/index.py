@@ -14,7 +14,14 @@ from iocmng.settings.childenv import child_environment
 
 HIDDEN = "***"
 _LOGIN = re.compile(r"://[^/@\s]+@")
-_TOOLS = ("UV_", "PIP_")
+# What concerns indexes, network and caches. Others (PIP_TARGET, UV_SYSTEM_PYTHON, …) would change what a tool does.
+_OF_TOOLS = re.compile(
+    r"(UV|PIP)_(DEFAULT_INDEX|INDEX.*|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|CONFIG_FILE|NO_CONFIG|CACHE_DIR|NO_CACHE.*|"
+    r"KEYRING_PROVIDER|NATIVE_TLS|SYSTEM_CERTS|INSECURE_HOST|TRUSTED_HOST|OFFLINE|HTTP_.*|REQUEST_TIMEOUT|"
+    r"DEFAULT_TIMEOUT|TIMEOUT|RETRIES|CERT|CLIENT_CERT|PROXY|CONCURRENT_.*|EXCLUDE_NEWER|PRERELEASE|PRE)"
+)
+_PROXIES = re.compile(r"(?i)(https?|all|no)_proxy")
+_PASSWORDS = re.compile(r"UV_INDEX_.*_PASSWORD")
 _PLACES = re.compile(
     r"(UV|PIP)_(DEFAULT_INDEX|INDEX|INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|NO_INDEX|CONFIG_FILE)"
 )
@@ -75,9 +82,11 @@ class Index:
 
     def variables(self, tool: str) -> dict[str, str]:
         """The environment of `UV` or `PIP`: the host's without secrets but the tool's own, and the index."""
-        own = {key: value for key, value in self.environ.items() if key.startswith(_TOOLS)}
-        found = {**child_environment(self.environ), **own}
-        found = {key: value for key, value in found.items() if not key.startswith(_PYTHON)}
+        hidden = (*_PYTHON, "UV_", "PIP_")
+        common = child_environment(self.environ).items()
+        found = {key: value for key, value in common if not key.startswith(hidden)}
+        own = (_OF_TOOLS, _PROXIES)
+        found |= {k: v for k, v in self.environ.items() if any(pattern.fullmatch(k) for pattern in own)}
         if not self.address and not self.only:
             return found
         found = {key: value for key, value in found.items() if not _PLACES.fullmatch(key)}
@@ -116,10 +125,11 @@ class Index:
     def _addresses(self) -> Iterable[str]:
         yield self.address
         for key, value in self.environ.items():
-            if key.startswith(_TOOLS):
+            if _OF_TOOLS.fullmatch(key):
                 yield from (word[word.find("=") + 1 :] if "=" in word else word for word in value.split())
 
     def _secrets(self) -> Iterable[str]:
+        yield from (value for key, value in self.environ.items() if _PASSWORDS.fullmatch(key))
         for address in self._addresses():
             parts = urlsplit(address) if "@" in address else None
             if parts is not None:

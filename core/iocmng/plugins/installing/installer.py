@@ -62,6 +62,7 @@ class Installer:
                 base=Base.read(self._state_dir),
                 scratch=scratch,
                 tell=tell,
+                store=self._store,
             )
             lock = working.resolved(request, None if before is None else before.lock)
             changes = changes_between(before.lock if before else None, lock)

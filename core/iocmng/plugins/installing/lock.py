@@ -76,9 +76,12 @@ def lock_of(found: Any) -> Lock:
         ValueError: Something is missing, of a wrong type, or points outside of the wheel store.
     """
     try:
-        lock = from_plain(Lock, found)
+        return _checked(from_plain(Lock, found))
     except (TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"is no lock: {error}") from error
+
+
+def _checked(lock: Lock) -> Lock:
     _text(lock.python, "python")
     if not _PYTHON.fullmatch(lock.python):
         raise ValueError(f"python {lock.python!r} is no version such as 3.11")

@@ -124,7 +124,13 @@ class Pip:
 
     def _run(self, words: Sequence[str], index: Index, cwd: Path, what: str, tell: Tell) -> Ended:
         fixed = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_COLOR": "1"}
-        environ = {"PIP_RETRIES": "1", **index.variables("PIP"), **fixed, "PIP_PROGRESS_BAR": "off"}
+        environ = {
+            "PIP_RETRIES": "1",
+            **index.variables("PIP"),
+            **fixed,
+            "PIP_PROGRESS_BAR": "off",
+            "TMPDIR": str(cwd),
+        }
         return run_child(
             (sys.executable, "-m", "pip", *words),
             what=what,

@@ -137,7 +137,7 @@ class Uv:
 
     def _run(self, words: Sequence[str], index: Index, cwd: Path, what: str, tell: Tell) -> Ended:
         quiet = ("--no-progress", "--color", "never", "--no-python-downloads")
-        environ = {"UV_HTTP_RETRIES": "1", **index.variables("UV"), "UV_NO_SOURCES": "1"}
+        environ = {"UV_HTTP_RETRIES": "1", **index.variables("UV"), "UV_NO_SOURCES": "1", "TMPDIR": str(cwd)}
         if index.configured:
             environ["UV_NO_CONFIG"] = "1"
         return run_child(

@@ -40,12 +40,11 @@ class Working:
     base: Base
     scratch: Path
     tell: Tell
-    store: WheelStore = field(init=False)
+    store: WheelStore
     index: Index = field(init=False)
     bundled: dict[str, Locked] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.store = WheelStore(self.state_dir)
         self.index = Index.of(self.settings.index, self.environ)
 
     def resolved(self, request: InstallRequest, present: Lock | None) -> Lock:
