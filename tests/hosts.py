@@ -49,12 +49,14 @@ def free_ports(count: int) -> list[int]:
 
 def own_world(directory: Path) -> dict[str, str]:
     """Environment variables that give a host and its clients ports and a state directory of their own."""
-    ca, pva, broadcast, http = map(str, free_ports(4))
+    ca, pva, broadcast, repeater, http = map(str, free_ports(5))
     return {
         "EPICS_CA_SERVER_PORT": ca,
         "EPICS_CAS_SERVER_PORT": ca,
         "EPICS_CA_ADDR_LIST": f"127.0.0.1:{ca}",
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        # The first client of a machine passes beacons on to all others, and none comes when that one has ended.
+        "EPICS_CA_REPEATER_PORT": repeater,
         "EPICS_PVAS_SERVER_PORT": pva,
         "EPICS_PVAS_BROADCAST_PORT": broadcast,
         "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
