@@ -138,10 +138,7 @@ def test_a_blamed_job_comes_back_with_the_next_start_after_a_reset(tmp_path: Pat
     with started(tmp_path, PREFIX, env=world) as host:
         assert host.view("once").state == "INVALID"
         done = host.iocmng("reset", "once")
-        assert done.returncode != 0
-        assert "start the host again to serve its new PVs" in done.stdout + done.stderr
-        assert host.host.stop() == 0
-    with started(tmp_path, PREFIX, env=world) as host:
+        assert done.returncode == 0, done.stdout + done.stderr
         run = host.client.jobs["once"].start()
         run.wait(30)
         assert host.view("once").state == "SUCCESS"

@@ -170,8 +170,7 @@ class FoundPlugins:
         changed = sorted(
             name
             for name in now.keys() & before.keys()
-            if (now[name].valid, now[name].spec.plugin, now[name].spec.ports)
-            != (before[name].valid, before[name].spec.plugin, before[name].spec.ports)
+            if _looks(now[name]) != _looks(before[name])
         )
         different = {"added": added, "removed": sorted(before.keys() - now.keys()), "changed": changed}
         return different, tuple(now[name] for name in added)
@@ -210,6 +209,11 @@ class FoundPlugins:
 
     def _catalog(self, focus: str | None = None) -> Catalog:
         return _catalog(self._settings, self.hooks, self._journal, focus)
+
+
+def _looks(candidate: Candidate) -> tuple[object, ...]:
+    """What of an instance would be another after a start of the host; where its files lie is of no matter."""
+    return candidate.valid, replace(candidate.spec.plugin, config=""), candidate.spec.ports
 
 
 def _inside(plugin: PluginRef, generation: Generation) -> bool:

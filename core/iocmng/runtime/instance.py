@@ -172,6 +172,14 @@ class Instance:
         """One line of the list."""
         raise NotImplementedError
 
+    def follow(self, before: Instance) -> None:
+        """It takes the place of an instance of its name: what happened to that stays known."""
+        self.history.extendleft(reversed(before.history))
+        if before.last_error:
+            self.last_error, self.trace = before.last_error, before.trace
+            self.last_error_time = before.last_error_time
+            self.panel.error(before.last_error, before.last_error_time or 0.0)
+
     def close(self) -> None:
         """It has stopped and leaves the host: nothing outside holds it any more."""
         self.changed = lambda instance: None

@@ -38,8 +38,10 @@ def unfit(old: InstanceSpec, new: InstanceSpec) -> list[str]:
 
 
 def stale(old: InstanceSpec, new: InstanceSpec) -> Iterator[str]:
-    """PVs that both have, whose units, limits, texts or alarm settings differ."""
+    """PVs that both have, whose units, limits, texts or alarm settings differ, and those that are gone."""
     had = {record.name: record for record in old.records}
+    wanted = {record.name for record in new.records}
+    yield from (name for name in had if name not in wanted)
     for record in new.records:
         before = had.get(record.name)
         if before is not None and replace(before, value=None) != replace(record, value=None):
@@ -100,16 +102,18 @@ class Renewal:
         if spec is None:
             self._refuse(found.refusal)
             return
-        if missing := unfit(task.spec, spec):
-            if refusal := self.replace(actor):
-                self._refuse(f"valid, but {refusal}: {_few(missing)}")
-            else:
+        missing, changed = unfit(task.spec, spec), list(stale(task.spec, spec))
+        if missing or changed:
+            refusal = self.replace(actor)
+            if not refusal:
                 # Until then it is not settled.
                 self._asked = object()
                 task.panel.say("is exchanged for one with other PVs")
-            return
-        if later := list(stale(task.spec, spec)):
-            self._note = f"; new limits and texts come with the next start of the host: {_few(later)}"
+                return
+            if missing:
+                self._refuse(f"valid, but {refusal}: {_few(missing)}")
+                return
+            self._note = f"; other PVs, limits and texts come with the next start of the host: {_few(changed)}"
         self._next = spec
         try:
             task.renewed(actor)

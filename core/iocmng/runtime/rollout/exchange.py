@@ -119,13 +119,16 @@ class Exchange(Generic[A]):
                 self._autosave.forget(one.name)
         self._records.depart(record.name for record in gone)
         self._supervisor.listen(after.values())
-        made = [self._take_in(one) for one in arriving]
+        followed = {one.name: one for one in leaving}
+        made = [self._take_in(one, followed.get(one.spec.name)) for one in arriving]
         self._told(list(after.values()), gone)
         self._records.announce()
         return made
 
-    def _take_in(self, arriving: A) -> Instance:
+    def _take_in(self, arriving: A, before: Instance | None) -> Instance:
         instance = self._make(arriving)
+        if before is not None:
+            instance.follow(before)
         self._supervisor.add(instance)
         if self._autosave is not None:
             self._autosave.watch(instance.name, instance.spec.records, self._read)
