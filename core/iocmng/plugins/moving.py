@@ -40,6 +40,7 @@ def differences(folder: Path, modules: Iterable[str] = ()) -> tuple[Finding, ...
         try:
             loaded = load_config(config, lenient=True)
         except IocmngError:
+            # Validation says what is wrong with it.
             loaded = None
         if loaded is not None and loaded.config is not None:
             found += _of_config(loaded, loaded.config)

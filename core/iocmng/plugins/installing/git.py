@@ -31,7 +31,10 @@ _ENVIRON = re.compile(
 )
 _TOKEN = "IOCMNG_GIT_TOKEN"
 _NO_BRANCH = "couldn't find remote ref"
-_SECRET_ADDRESS = "give the token apart from the address: `pat` of the request or of plugins.yaml"
+_SECRET_ADDRESS = (
+    "give the token apart from the address: as `pat` of the request or of plugins.yaml,"
+    f" or as {_TOKEN}_<HOST> in the host's environment"
+)
 
 
 @dataclass(frozen=True, slots=True)
