@@ -152,13 +152,19 @@ def test_what_the_child_finds_makes_it_invalid(machine: Machine) -> None:
     assert codes(catalog, "beam") == ["import-failed"]
 
 
-def test_the_base_wins_and_is_read_once(machine: Machine) -> None:
+def test_the_base_wins_and_is_read_again_only_when_it_changes(machine: Machine, tmp_path: Path) -> None:
     site = machine.generation({"name": "pluggy", "version": "0.1"}, plugin("beam"))
     environment = environment_over(site)
     assert environment.installed["pluggy"].version != "0.1"
     assert environment.installed["acme-beam"].folder == str(site)
     assert environment_over(None) is base_environment()
     assert import_path(site) == [*sys.path, str(site)]
+    sys.path.append(str(tmp_path / "base"))
+    (tmp_path / "base").mkdir()
+    before = base_environment()
+    (tmp_path / "base" / "acme_late-1.0.dist-info").mkdir()
+    (tmp_path / "base" / "acme_late-1.0.dist-info" / "METADATA").write_text("Name: acme-late\nVersion: 1.0\n")
+    assert "acme-late" in base_environment().installed.keys() - before.installed.keys()
 
 
 def test_looking_at_one_arrival_beside_a_hundred_plugins_takes_milliseconds(machine: Machine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from iocmng.plugins.catalog import Catalog, assemble
@@ -13,16 +13,21 @@ from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.hooks import Hooks
 from iocmng.plugins.installing.discovered import advertised_with
 from iocmng.plugins.installing.model import Lock
+from iocmng.plugins.load import FileState, file_state
 from iocmng.plugins.sitepath import base_path, import_folders
 from iocmng.plugins.verdict import Prober, VerdictStore
 from iocmng.settings.settings import Settings
 from iocmng.spec import InstanceSpec
 
 
-@cache
 def base_environment() -> Environment:
-    """What is installed where the host is, read once in a process."""
-    return Environment.read(base_path())
+    """What is installed where the host is, read again only when something was installed there or removed."""
+    return _base(tuple((entry, file_state(entry)) for entry in base_path()))
+
+
+@lru_cache(maxsize=1)
+def _base(path: tuple[tuple[str, FileState], ...]) -> Environment:
+    return Environment.read([entry for entry, _ in path])
 
 
 def environment_over(site: Path | None) -> Environment:
