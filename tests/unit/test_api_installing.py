@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -426,6 +427,30 @@ def test_a_source_that_cannot_be_fetched_leaves_the_instance_alone(
     told = body(admin.post("/api/v1/plugins/pump/restart"), 409)
     assert told["detail"] == "plan: git: no route"
     assert served.control.actors == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "told"),
+    [
+        ("base", {}),
+        ("/srv/acme-1.0-py3-none-any.whl", {}),
+        ("/srv/beam#plugins/beam", {"local_path": "/srv/beam", "path": "plugins/beam"}),
+        ("https://h/a/b.git", {"git_url": "https://h/a/b.git"}),
+        (
+            "ssh://git@h/a/b.git@feature/x#p",
+            {"git_url": "ssh://git@h/a/b.git", "branch": "feature/x", "path": "p"},
+        ),
+    ],
+)
+def test_an_entry_says_where_its_directory_comes_from(
+    served: Served, admin: httpx.Client, origin: str, told: dict[str, str]
+) -> None:
+    views = served.control.views
+    views["pump"] = replace(views["pump"], origin=origin, generation=3)
+    entry = body(admin.get("/api/v1/plugins/pump"))
+    assert (entry["origin"], entry["generation"]) == (origin, 3)
+    nothing = {"git_url": "", "local_path": None, "path": "", "branch": ""}
+    assert {key: entry[key] for key in nothing} == nothing | told
 
 
 def test_generations_are_listed(served: Served) -> None:

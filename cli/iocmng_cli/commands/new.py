@@ -22,7 +22,7 @@ NEXT_STEPS = """
   cd {directory}
   iocmng validate .        # check it
   iocmng dev .             # edit, save, see it run
-  pip install -e .         # make it known to a host"""
+  iocmng install .         # into the running host; or, to go on editing it: pip install -e ."""
 
 
 class Kind(StrEnum):

@@ -69,7 +69,7 @@ def rescan(ctx: typer.Context, json: Json = False) -> None:
             }
         )
         if restart:
-            print("The host takes this at its next start.")
+            print("The host takes this at its next start: iocmng restart-host")
     else:
         print("nothing changed")
 

@@ -59,6 +59,7 @@ def startup(view: InstanceView, spec: InstanceSpec | None, told: Mapping[str, An
         if spec is None
         else _described(view, spec)
     )
+    found.update(_source(view.origin))
     found.update(to_plain({key: value for key, value in told.items() if key in _STARTUP_KEYS}))
     return found
 
@@ -85,6 +86,19 @@ def broken(view: InstanceView, fault: Exception) -> Plain:
     )
     text = to_plain(view.message) or finding.message
     return {**brief(view), "message": text, "findings": to_plain((*view.findings, finding))}
+
+
+def _source(origin: str) -> Plain:
+    """Where a plugin directory comes from: `/FOLDER#PATH`, or `https://HOST/REPOSITORY@BRANCH#PATH`."""
+    place, _, path = origin.partition("#")
+    if place.startswith("/") and not place.endswith(".whl"):
+        return {"local_path": place, "path": path}
+    scheme, git, rest = place.partition("://")
+    if not git:
+        return {}
+    authority, _, tail = rest.partition("/")
+    repository, _, branch = tail.partition("@")
+    return {"git_url": f"{scheme}://{authority}/{repository}", "branch": branch, "path": path}
 
 
 def _described(view: InstanceView, spec: InstanceSpec) -> Startup:
