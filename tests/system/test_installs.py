@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +14,10 @@ import pytest
 from support.started import Started, started, until, write_plugins
 from support.wheels import wheel
 
+from iocmng.errors import NotFound, Refused
 from iocmng.wire import InstallRequest, InstallVerb, OperationState, OperationView, SourceRequest, Step
 
+STAYING = ("stays", "follows")
 STAYS = """
 from iocmng import TaskBase
 
@@ -25,6 +30,13 @@ parameters: {{interval: 0.1}}
 arguments:
   inputs: {{LIMIT: {{type: float, value: 1.0, unit: {unit}}}}}
   outputs: {{COUNT: {{type: int}}{more}}}
+"""
+FOLLOWS = """
+parameters: {mode: reactive}
+arguments:
+  inputs: {COUNT: {type: int, link: "ca://INST:BEAM:COUNT", trigger: true}}
+  outputs: {TWICE: {type: int}}
+transforms: [{output: TWICE, expression: COUNT * 2}]
 """
 CODE = """
 from iocmng import TaskBase
@@ -47,6 +59,7 @@ class House:
 
     started: Started
     index: Path
+    base: Path
 
     def package(
         self,
@@ -93,12 +106,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     index.mkdir()
     site = home / "site.yaml"
     site.write_text(
-        f"exclude: [host-monitor, disk-probe]\ninstall: {{index: {index}, confirm_for: 0.3}}\nspares: {{instances: 6}}\n"
+        "exclude: [host-monitor, disk-probe]\nspares: {instances: 6}\n"
+        f"install: {{index: {index}, confirm_for: 0.3}}\n"
     )
-    env = write_plugins(home / "plugins", {"stays": (STAYS, CONFIG.format(unit="V", more=""))})
-    with started(home, "INST", env={**env, "IOCMNG_CONFIG": str(site)}) as run:
-        run.reaches("stays", "RUN")
-        yield House(run, index)
+    plugins = {"stays": (STAYS, CONFIG.format(unit="V", more="")), "follows": ("", FOLLOWS)}
+    env = write_plugins(home / "plugins", plugins)
+    base = home / "base"
+    base.mkdir()
+    env |= {"IOCMNG_CONFIG": str(site), "PYTHONPATH": os.pathsep.join([str(base), *sys.path])}
+    with started(home, "INST", env=env) as run:
+        for name in plugins:
+            run.reaches(name, "RUN")
+        yield House(run, index, base)
 
 
 @pytest.fixture(autouse=True)
@@ -112,10 +131,10 @@ def undisturbed(house: House) -> Iterator[None]:
     assert (after.state, after.restarts) == ("RUN", before.restarts)
     assert after.uptime > before.uptime
     assert after.cycles > before.cycles
-    for view in house.started.client.list():
-        if view.name not in ("stays",):
-            house.started.client.uninstall(view.distribution, wait=60.0)
-    assert house.instances() == {"stays": "RUN"}
+    come = {view.distribution for view in house.started.client.list() if view.name not in STAYING}
+    for distribution in come - {"acme-base"}:
+        done(house.started.client.uninstall(distribution, wait=60.0))
+    assert house.instances().keys() - {"base"} == set(STAYING)
 
 
 def done(operation: OperationView) -> OperationView:
@@ -154,7 +173,7 @@ def test_a_package_comes_is_upgraded_and_goes(house: House) -> None:
     assert done(house.started.client.rollback(wait=60.0)).generation == house.current
     house.value("beam", 11)
     done(house.started.client.uninstall("beam", wait=60.0))
-    assert house.instances() == {"stays": "RUN"}
+    assert "beam" not in house.instances()
 
 
 def test_a_version_that_fails_is_taken_back_with_its_reason(house: House) -> None:
@@ -180,7 +199,7 @@ def test_a_plan_changes_nothing(house: House) -> None:
     assert operation.plan.hot
     assert [one.name for one in operation.plan.instances] == ["beam"]
     assert "INST:BEAM:COUNT" in {pv.name for pv in operation.plan.pvs}
-    assert house.instances() == {"stays": "RUN"}
+    assert "beam" not in house.instances()
     assert [one.number for one in house.started.client.generations()] == numbers
 
 
@@ -223,3 +242,52 @@ def test_a_directory_is_fetched_again(house: House, tmp_path: Path) -> None:
     assert done(again).generation is None
     assert again.plan is not None
     assert again.plan.empty
+
+
+def test_links_of_others_follow_pvs_that_come_and_go(house: House) -> None:
+    def twice() -> tuple[object, str]:
+        pv = house.started.client.pv("INST:FOLLOWS:TWICE")
+        return pv.value, pv.severity
+
+    for says in (11, 12):
+        house.package("1.0", says)
+        done(house.install("acme-beam"))
+        until(lambda says=says: twice() == (2 * says, "NO_ALARM"), "the linked value is used")  # type: ignore[misc]
+        done(house.started.client.uninstall("acme-beam", wait=60.0))
+        until(lambda: twice()[1] == "INVALID", "what hangs on a PV that is gone is INVALID")
+
+
+def test_another_instance_of_a_plugin_is_kept_until_it_is_deleted(house: House) -> None:
+    house.package("1.0", 11)
+    done(house.install("acme-beam"))
+    added = house.started.client.add_instance("beam", "beam-two", parameters={"interval": 0.2}, wait=60.0)
+    assert [one.name for one in done(added).plan.instances] == ["beam-two"]  # type: ignore[union-attr]
+    house.value("beam-two", 11)
+    kept = json.loads((house.started.state_dir / "instances.json").read_text())["instances"]
+    assert [one["name"] for one in kept] == ["beam-two"]
+    with pytest.raises(Refused, match="there is an instance 'beam-two' already"):
+        house.started.client.add_instance("beam", "beam-two")
+    disabled = done(house.started.client.remove("beam", wait=60.0))
+    assert "is also used by beam-two" in disabled.message
+    assert not house.started.view("beam").enabled
+    done(house.started.client.remove("beam-two", wait=60.0))
+    with pytest.raises(NotFound):
+        house.started.view("beam-two")
+    done(house.started.client.remove("beam", wait=60.0))
+    assert house.instances().keys() - {"base"} == set(STAYING)
+
+
+def test_what_pip_put_into_the_base_is_started_by_a_rescan(house: House) -> None:
+    made = wheel(house.base.parent / "made", "acme-base", "1.0", plugin="base")
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(house.base)
+    found = house.started.client.rescan()
+    assert (found["added"], found["started"], found["restart_required"]) == (["base"], ["base"], False)
+    view = house.started.reaches("base", "RUN")
+    assert (view.generation, view.origin) == (None, "base")
+    refused = house.started.client.uninstall("base", wait=60.0)
+    assert refused.state is OperationState.REFUSED
+    assert "installed by pip in the base" in refused.message
+    house.package("9.9", 1, name="acme-base")
+    refused = house.started.client.upgrade("acme-base", wait=60.0)
+    assert (refused.state, refused.failed_step) == (OperationState.REFUSED, Step.PLAN)

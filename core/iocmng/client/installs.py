@@ -126,6 +126,33 @@ class InstallRequests:
         """
         return self._begin("/install", request, wait)
 
+    def add_instance(
+        self,
+        plugin: str,
+        name: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        prefix: str | None = None,
+        wait: float | None = None,
+    ) -> OperationView:
+        """Make another instance of a plugin that is there; it is kept over restarts of the host.
+
+        Raises:
+            NotFound: There is no such plugin.
+            Refused: There is an instance of that name.
+        """
+        body: dict[str, Any] = {"plugin": plugin, "name": name, "parameters": dict(parameters or {})}
+        if prefix is not None:
+            body["prefix"] = prefix
+        answer = self._transport.request("POST", "/plugins", params={"wait": 0}, body=body)
+        return self._waited(from_plain(OperationView, answer["operation"]), wait)
+
+    def remove(self, name: str, *, wait: float | None = None) -> OperationView:
+        """Remove an instance, and its distribution when nothing else uses it; what cannot go is disabled."""
+        path = f"/plugins/{quote(name, safe='')}"
+        answer = self._transport.request("DELETE", path, params={"wait": 0})
+        return self._waited(from_plain(OperationView, answer["operation"]), wait)
+
     def operation(self, operation: str, *, wait: float | None = 0.0) -> OperationView:
         """One operation; waits until it is over, at most `wait` seconds."""
         deadline = None if wait is None else time.monotonic() + wait
@@ -197,6 +224,9 @@ class InstallRequests:
 
     def _begin(self, path: str, request: InstallRequest, wait: float | None) -> OperationView:
         view = from_plain(OperationView, self._transport.request("POST", path, body=_body(request)))
+        return self._waited(view, wait)
+
+    def _waited(self, view: OperationView, wait: float | None) -> OperationView:
         if wait == 0 or view.over:
             return view
         return self.operation(view.id, wait=wait)
