@@ -168,9 +168,7 @@ class FoundPlugins:
         before = self._candidates
         added = sorted(now.keys() - before.keys())
         changed = sorted(
-            name
-            for name in now.keys() & before.keys()
-            if _looks(now[name]) != _looks(before[name])
+            name for name in now.keys() & before.keys() if _looks(now[name]) != _looks(before[name])
         )
         different = {"added": added, "removed": sorted(before.keys() - now.keys()), "changed": changed}
         return different, tuple(now[name] for name in added)
@@ -217,8 +215,12 @@ def _looks(candidate: Candidate) -> tuple[object, ...]:
 
 
 def _inside(plugin: PluginRef, generation: Generation) -> bool:
-    """Whether a plugin's config, which each has, lies in a generation: the base wins where both have a distribution."""
-    return not plugin.config or Path(plugin.config).is_relative_to(generation.folder)
+    """Whether a plugin came with a generation: the base wins where both have a distribution.
+
+    Its config, which each has, may lie in an earlier one: what a hot change leaves alone stays where it is until
+    the next start.
+    """
+    return not plugin.config or Path(plugin.config).is_relative_to(generation.folder.parent)
 
 
 def _catalog(settings: Settings, hooks: Hooks, journal: Journal, focus: str | None = None) -> Catalog:
