@@ -12,7 +12,7 @@ from typing import Any
 
 from records_remote import serve
 
-from iocmng.errors import SparesShort
+from iocmng.errors import RecordError, SparesShort
 from iocmng.ioc import SoftIoc
 from iocmng.runtime.ports import Endpoints, Put, Trace
 from iocmng.spec import RecordSpec
@@ -29,6 +29,7 @@ class Host:
         self._watched: dict[str, list[Reading]] = {}
         self._undo: dict[str, Callable[[], None]] = {}
         self._held: dict[str, Any] = {}
+        self._refused: list[str] = []
         port.on_trace(self._traces.append)
 
     def load(self, specs: list[RecordSpec], source: str) -> None:
@@ -80,6 +81,26 @@ class Host:
         for _ in range(count):
             self._port.depart([spec.name for spec in specs])
             self._port.arrive(specs, source=source)
+
+    def hammer(self, name: str) -> None:
+        """Publish from a thread that does not look whether its record is still there, until it is refused."""
+        record = self._port.record(name)
+
+        def publish() -> None:
+            number = 0.0
+            while True:
+                try:
+                    record.publish(number)
+                except RecordError:
+                    self._refused.append(name)
+                    return
+                number += 1
+
+        threading.Thread(target=publish, daemon=True).start()
+
+    def refused(self, name: str) -> int:
+        """How many of these threads have been refused."""
+        return self._refused.count(name)
 
     def start(self) -> Endpoints:
         return self._port.start()

@@ -28,6 +28,7 @@ _PVA_HEADER = struct.Struct(">BBBBI")
 _PVA_MAGIC, _PVA_VERSION, _PVA_FROM_SERVER_BIG_ENDIAN, _PVA_BEACON = 0xCA, 2, 0xC0, 0
 _PVA_BODY = struct.Struct(">12sBBH16sH")
 _PVA_NO_STATUS = 0xFF
+_ANY_ADDRESS = bytes(10) + b"\xff\xff" + bytes(4)
 
 Address = tuple[str, int]
 Targets = Callable[[], Iterable[Address]]
@@ -41,7 +42,7 @@ def ca_beacon(sequence: int, port: int) -> bytes:
 def pva_beacon(guid: bytes, sequence: int, port: int) -> bytes:
     """A beacon of a PVA server that listens on `port` of the address it comes from."""
     protocol = b"tcp"
-    body = _PVA_BODY.pack(guid, 0, sequence & 0xFF, 0, bytes(16), port)
+    body = _PVA_BODY.pack(guid, 0, sequence & 0xFF, 0, _ANY_ADDRESS, port)
     body += bytes([len(protocol)]) + protocol + bytes([_PVA_NO_STATUS])
     return (
         _PVA_HEADER.pack(_PVA_MAGIC, _PVA_VERSION, _PVA_FROM_SERVER_BIG_ENDIAN, _PVA_BEACON, len(body)) + body
