@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 from iocmng.errors import BadInput, InstallFailed, IocmngError, NotFound
 from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.installing.generations import Generations, usable
-from iocmng.plugins.installing.git import with_tokens
 from iocmng.plugins.installing.lock import read_lock
-from iocmng.plugins.installing.model import Generation, Pointer, Root, Tell
-from iocmng.plugins.installing.sources import LISTED, Wanted, of_source
+from iocmng.plugins.installing.model import LISTED, Generation, Lock, Origin, Pointer, Root, Tell
 from iocmng.plugins.isolation import distribution_name
 from iocmng.settings.directories import PluginDirectory, read_plugins_file
 from iocmng.settings.settings import Settings
@@ -26,6 +24,7 @@ from iocmng.wire import Finding, InstallRequest, Level, SourceRequest, Where
 
 if TYPE_CHECKING:
     from iocmng.plugins.installing.installer import Installer
+    from iocmng.plugins.installing.sources import Wanted
 
 PATIENCE = 300.0
 """Seconds that all entries together may hold up a start."""
@@ -79,6 +78,11 @@ class _Work:
     _names: set[str] = field(default_factory=set)
 
     @cached_property
+    def recorded(self) -> Lock | None:
+        """What should be installed."""
+        return read_lock(self.settings.state_dir).value
+
+    @cached_property
     def installer(self) -> Installer:
         """Made when it is needed: most starts have nothing to install."""
         return self.make_installer(self.settings)
@@ -110,10 +114,12 @@ class _Work:
         if present is not None and usable(present):
             return
         roots = self._roots(present)
+        there = {(root.plugin, *_place(root.origin)) for root in roots}
         missing = []
         for entry in entries:
             wanted = self._wanted(entry)
-            if wanted is not None and not any(_is(root, wanted) for root in roots):
+            # What the source holds by now is not looked at.
+            if wanted is not None and (wanted.plugin, *_place(wanted.origin)) not in there:
                 missing.append(entry)
         if not missing:
             return
@@ -126,10 +132,13 @@ class _Work:
         self._install(missing, roots)
 
     def _roots(self, present: Generation | None) -> tuple[Root, ...]:
-        recorded = read_lock(self.settings.state_dir).value
-        return (*(present.lock.roots if present else ()), *(recorded.roots if recorded and present else ()))
+        recorded = self.recorded.roots if self.recorded and present else ()
+        return (*(present.lock.roots if present else ()), *recorded)
 
     def _wanted(self, entry: PluginDirectory) -> Wanted | None:
+        # Not for starts without a list.
+        from iocmng.plugins.installing.sources import of_source
+
         assert entry.source is not None
         try:
             return of_source(entry.source)
@@ -174,6 +183,7 @@ class _Work:
         generation = self.installer.stage(resolution, tell)
         pointer = self.generations.pointer()
         self.installer.write_lock(generation.lock)
+        self.recorded = generation.lock
         self.generations.point(
             Pointer(current=generation.number, previous=pointer.current, rejected=pointer.rejected)
         )
@@ -187,12 +197,11 @@ class _Work:
 
     def look_for_left(self) -> None:
         """Say what is installed and stands in the list no more."""
-        present = read_lock(self.settings.state_dir).value
         known = {
             *(one.name for one in self.settings.plugins),
             *(one.plugin for one in self.settings.instances),
         }
-        for root in present.roots if present else ():
+        for root in self.recorded.roots if self.recorded else ():
             if root.instance.get(LISTED) and root.plugin not in known:
                 text = f"{root.plugin} left the list of plugins: it has no instance"
                 self.problems.append(f"{text} (iocmng uninstall {root.plugin} removes it)")
@@ -222,9 +231,10 @@ class _Work:
 
     def remember(self, entries: Sequence[PluginDirectory]) -> None:
         """Never take an entry over again that came in: who uninstalls it means it."""
+        if not entries:
+            return
         lost = {one.plugin.name for one in self.broken}
-        lock = read_lock(self.settings.state_dir).value
-        here = {root.plugin for root in lock.roots} if lock else set()
+        here = {root.plugin for root in self.recorded.roots} if self.recorded else set()
         new = {entry.name for entry in entries if entry.name in here} - lost
         if not new:
             return
@@ -267,7 +277,12 @@ def site_installer(settings: Settings) -> Installer:
 def fetching_environ(settings: Settings) -> Mapping[str, str]:
     """The host's environment with the tokens of plugins.yaml, for entries that are fetched again."""
     sources = (entry.source for entry in settings.plugins if entry.source is not None)
-    return with_tokens(settings.environ, {source.git_url: source.token for source in sources})
+    tokens = {source.git_url: source.token for source in sources if source.token}
+    if not tokens:
+        return settings.environ
+    from iocmng.plugins.installing.git import with_tokens
+
+    return with_tokens(settings.environ, tokens)
 
 
 def _request(entries: Iterable[PluginDirectory]) -> InstallRequest:
@@ -275,15 +290,8 @@ def _request(entries: Iterable[PluginDirectory]) -> InstallRequest:
     return InstallRequest(sources=sources)
 
 
-def _is(root: Root, wanted: Wanted) -> bool:
-    """Whether a root is what an entry asks for; what its source holds by now is not looked at."""
-    one, other = root.origin, wanted.origin
-    return (root.plugin, one.address, one.path, one.branch) == (
-        wanted.plugin,
-        other.address,
-        other.path,
-        other.branch,
-    )
+def _place(origin: Origin) -> tuple[str, str, str]:
+    return origin.address, origin.path, origin.branch
 
 
 def _finding(entry: PluginDirectory, error: IocmngError) -> Finding:

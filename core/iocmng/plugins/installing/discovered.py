@@ -9,8 +9,7 @@ from pathlib import Path
 from iocmng.plugins.directory import described
 from iocmng.plugins.discovery import Discovered, advertised
 from iocmng.plugins.environment import Environment, canonical
-from iocmng.plugins.installing.model import Lock, OriginKind, Root
-from iocmng.plugins.installing.sources import LISTED
+from iocmng.plugins.installing.model import LISTED, Lock, OriginKind, Root
 from iocmng.settings.directories import instance_settings
 from iocmng.settings.settings import Settings
 

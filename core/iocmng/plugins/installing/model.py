@@ -13,6 +13,9 @@ from iocmng.wire import DistributionChange, InstallRequest
 Tell = Callable[[str], None]
 """Called with a line of progress; raises `Aborted` when the operation is to end here."""
 
+LISTED = "listed"
+"""Key of a root's `instance`: it came from plugins.yaml, and has an instance as long as it stands there."""
+
 NOTHING = 0
 """Number of the generation in which nothing is installed; it has no folder."""
 

@@ -15,7 +15,7 @@ from iocmng.errors import BadInput, InstallFailed, InstallRefused
 from iocmng.names import plugin_name_problem
 from iocmng.plugins.environment import canonical
 from iocmng.plugins.installing.git import GitSource, fetched, git_address, git_requirement
-from iocmng.plugins.installing.model import Origin, OriginKind, Root, Tell
+from iocmng.plugins.installing.model import LISTED, Origin, OriginKind, Root, Tell
 from iocmng.plugins.installing.sources_folder import FolderWheel, build_folder
 from iocmng.plugins.installing.sources_path import inner_folder, outer_path, path_parts
 from iocmng.plugins.installing.sources_wheel import WheelFile, entry_point_names, take_wheel
@@ -24,8 +24,6 @@ from iocmng.wire import InstallRequest, SourceRequest
 
 _FORMS = "write NAME, NAME>=VERSION, the absolute path of a wheel or folder, or git+https://…"
 MOST_TEXT = 2_000
-LISTED = "listed"
-"""Key of a root's `instance`: it came from plugins.yaml, and has an instance as long as it stands there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
