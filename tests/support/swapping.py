@@ -6,7 +6,7 @@ import importlib
 import logging
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +21,7 @@ from iocmng.plugins.hot import User
 from iocmng.plugins.isolation import finder
 from iocmng.plugins.modules import ModuleSwap, append_site
 from iocmng.plugins.ownership import ChangedDistribution
+from iocmng.wire import NotHot
 
 
 class Machine:
@@ -113,6 +114,21 @@ def beam(version: str, code: str = "", **more: Any) -> dict[str, Any]:
     return {"name": "acme-beam", "version": version, "files": files, **more}
 
 
-def others(distributions: Sequence[str]) -> list[User]:
-    """Instances of distributions that go on running."""
-    return [user(one, name=one.partition("-")[2], stopped=False, live=True) for one in distributions]
+USER = user("acme-beam")
+
+
+def few_modules() -> Callable[[], list[tuple[str, object]]]:
+    """What `holders.loaded_modules` is to be where walking through all of pytest takes too long."""
+    apart = set(sys.modules) - {"logging", "threading", "iocmng.logic.functions", "pydantic.main"}
+    return lambda: [item for item in sys.modules.items() if item[0] not in apart]
+
+
+def running(machine: Machine, code: str, version: str = "1.0", **more: Any) -> ModuleType:
+    """Boot with acme-beam and import its plugin module."""
+    machine.begin(machine.generation(beam(version, code, **more)))
+    return imported("acme_beam.plugin")
+
+
+def reasons(found: Iterable[NotHot]) -> str:
+    """Everything that speaks against a change, in one text."""
+    return "; ".join(f"{one.package}: {one.reason}" for one in found)

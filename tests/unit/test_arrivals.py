@@ -191,8 +191,11 @@ HEAVY = "import time\nend = time.thread_time() + {0}\nwhile time.thread_time() <
 
 
 def test_the_child_imports_from_the_new_generation_and_tells_what_is_heavy(machine: Machine) -> None:
-    loads = {"name": "acme-loads", "files": {"acme_loads/__init__.py": HEAVY.format(0.04)}}
-    code = f"import acme_loads\n{CODE}    def started(self): return acme_loads\n"
+    pth = {"acme.pth": "aside\nimport sys; sys.acme_ran = 1\n", "aside/acme_aside.py": ""}
+    loads = {"name": "acme-loads", "files": {"acme_loads/__init__.py": HEAVY.format(0.04), **pth}}
+    code = (
+        f"import sys, acme_loads, acme_aside\nsys.acme_ran\n{CODE}    def started(self): return acme_loads\n"
+    )
     old = machine.generation(plugin("beam", code="raise ValueError('old code')"))
     machine.begin(old)
     new = machine.generation(plugin("beam", "2.0", code=code), loads)

@@ -1,23 +1,22 @@
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.swapping import Machine, as_before, beam, imported, user
+from support.swapping import USER, Machine, as_before, beam, few_modules, imported, reasons, running, user
 
 from iocmng.plugins import holders
 from iocmng.plugins.environment import Environment
-from iocmng.plugins.hot import not_hot, notes, still_running, with_dependents
-from iocmng.wire import NotHot
+from iocmng.plugins.hot import not_hot, notes, still_running, users, with_dependents
+from iocmng.spec import InstanceSpec, Isolation, Kind, PluginRef
 
-USER = user("acme-beam")
 PLUGIN = """
 import dataclasses, enum, logging, re
 from typing import Optional
@@ -53,22 +52,10 @@ def machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Iterator[Machine]:
     """Half a second of walking through the modules of pytest is spent in one test only."""
-    apart = set(sys.modules) - {"logging", "threading", "iocmng.logic.functions", "pydantic.main"}
     if "everything" not in request.node.name:
-        monkeypatch.setattr(
-            holders, "loaded_modules", lambda: [item for item in sys.modules.items() if item[0] not in apart]
-        )
+        monkeypatch.setattr(holders, "loaded_modules", few_modules())
     with as_before():
         yield Machine(tmp_path)
-
-
-def running(machine: Machine, code: str = PLUGIN, version: str = "1.0", **more: Any) -> types.ModuleType:
-    machine.begin(machine.generation(beam(version, code, **more)))
-    return imported("acme_beam.plugin")
-
-
-def reasons(found: tuple[NotHot, ...]) -> str:
-    return "; ".join(f"{one.package}: {one.reason}" for one in found)
 
 
 def outside(**content: Any) -> types.ModuleType:
@@ -80,7 +67,7 @@ def outside(**content: Any) -> types.ModuleType:
 
 
 def test_pure_python_that_nobody_holds_of_everything_loaded_is_hot(machine: Machine) -> None:
-    running(machine)
+    running(machine, PLUGIN)
     changes = machine.changes(machine.generation(beam("2.0", PLUGIN)))
     assert not_hot(changes, [USER]) == ()
     assert still_running(changes, [USER]) == ()
@@ -127,7 +114,7 @@ def test_hooks_are_not_exchanged(machine: Machine, where: str) -> None:
 
 
 def test_processes_of_their_own_are_hot_whatever_the_host_has_loaded(machine: Machine) -> None:
-    running(machine, files={"acme_beam/_core.abi3.so": b""})
+    running(machine, PLUGIN, files={"acme_beam/_core.abi3.so": b""})
     apart = user("acme-beam", isolated=True)
     assert not_hot(machine.changes(None), [apart]) == ()
     assert "pure Python" in reasons(not_hot(machine.changes(None), [apart, user("acme-beam", name="inside")]))
@@ -142,7 +129,7 @@ def test_without_file_records_nothing_is_known(machine: Machine) -> None:
 
 
 def test_code_of_pth_files_is_not_taken_back(machine: Machine) -> None:
-    running(machine, files={"acme.pth": "import sys\n"})
+    running(machine, PLUGIN, files={"acme.pth": "import sys\n"})
     assert "acme.pth" in reasons(not_hot(machine.changes(None), [USER]))
 
 
@@ -308,66 +295,25 @@ def test_what_it_left_in_the_interpreter_is_not_hot(machine: Machine, code: str,
 def test_a_module_of_others_inside_of_its_package_is_not_hot(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "guest.py").write_text("")
-    package = running(machine) and imported("acme_beam")
+    package = running(machine, PLUGIN) and imported("acme_beam")
     package.__path__.append(str(tmp_path / "more"))
     imported("acme_beam.guest")
     assert "acme_beam.guest of another distribution" in reasons(not_hot(machine.changes(None), [USER]))
 
 
-WAITING = """
-import threading, asyncio
-entered, leave = threading.Event(), threading.Event()
-
-def stay():
-    entered.set()
-    leave.wait(20)
-
-class Own(threading.Thread):
-    def run(self):
-        super().run()
-
-async def waiting():
-    entered.set()
-    await asyncio.sleep(20)
-"""
-
-
-@pytest.mark.parametrize("case", ["target", "called", "argument", "class"])
-def test_a_thread_of_old_code_is_found(machine: Machine, case: str) -> None:
-    plugin: Any = running(machine, WAITING)
-    makes: dict[str, Callable[[], threading.Thread]] = {
-        "target": lambda: threading.Thread(target=plugin.stay),
-        "called": lambda: threading.Thread(target=lambda: plugin.stay()),
-        "argument": lambda: threading.Thread(
-            target=lambda f: (plugin.entered.set(), plugin.leave.wait(20)), args=(plugin.stay,)
-        ),
-        "class": lambda: plugin.Own(target=lambda: (plugin.entered.set(), plugin.leave.wait(20))),
-    }
-    thread = makes[case]()
-    thread.name, thread.daemon = "old-code", True
-    thread.start()
-    assert plugin.entered.wait(20)
-    try:
-        assert "the thread 'old-code'" in reasons(still_running(machine.changes(None), [USER]))
-        assert not_hot(machine.changes(None), [user("acme-beam", live=True)]) == ()
-    finally:
-        plugin.leave.set()
-        thread.join(20)
-    assert not thread.is_alive()
-    assert still_running(machine.changes(None), [USER]) == ()
-
-
-def test_an_asyncio_task_of_old_code_is_found(machine: Machine) -> None:
-    plugin: Any = running(machine, WAITING)
-
-    async def look() -> str:
-        task = asyncio.create_task(plugin.waiting(), name="old-task")
-        await asyncio.sleep(0)
-        found = reasons(still_running(machine.changes(None), [USER]))
-        task.cancel()
-        return found
-
-    assert "old-task" in asyncio.run(look())
+def test_who_uses_what_is_told_by_requirements_but_not_by_those_of_the_base(machine: Machine) -> None:
+    chain = [{"name": "acme-common", "requires": ["acme-inner", "pluggy"]}, {"name": "acme-inner"}]
+    machine.begin(machine.generation(beam("1.0", requires=["Acme_Common", "pytest"]), *chain))
+    assert machine.site is not None
+    environment = Environment.read([*sys.path])
+    plugin = PluginRef(name="beam", target="acme_beam.plugin:Beam", distribution="Acme.Beam")
+    spec = InstanceSpec(name="beam", kind=Kind.TASK, plugin=plugin, prefix="BEAM", pv_prefix="T:BEAM")
+    (one, apart) = users(
+        [spec, replace(spec, name="apart", isolation=Isolation.PROCESS)], environment, {"apart"}
+    )
+    assert one.needs == {"acme-beam", "acme-common", "acme-inner", "pluggy", "pytest"}
+    assert (one.distribution, one.isolated, one.stopped) == ("acme-beam", False, False)
+    assert (apart.isolated, apart.stopped) == (True, True)
 
 
 def test_dependents_of_a_changed_distribution_are_loaded_anew_too(machine: Machine) -> None:

@@ -120,7 +120,8 @@ def _pth_folders(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return []
-    return [line.strip() for line in lines if line.strip() and not line.startswith(("import ", "#"))]
+    said = (line.strip() for line in lines if line.strip() and not line.startswith(("import ", "#")))
+    return [os.path.abspath(path.parent / line) for line in said]
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from types import (
 )
 from typing import Any
 
+from iocmng.plugins.allstacks import lines_of_stacks
 from iocmng.plugins.ownership import Owned, attributes, class_attributes, is_a
 
 Held = tuple[str, str]
@@ -250,10 +251,23 @@ class Holders:
                 yield find[0], f"the thread {name!r} runs {find[1]}"
             elif thread is not None and (one := self._target(thread)):
                 yield one.distribution, f"the thread {name!r} is one of {one.key}"
+        if "cothread" in sys.modules:
+            yield from self._in_coroutines()
         for task in _tasks():
             at = getattr(task.get_coro(), "cr_frame", None)
             if isinstance(at, FrameType) and (one := self._scopes.get(id(at.f_globals))):
                 yield one.distribution, f"the asyncio task {task.get_name()!r} runs {_line(at)}"
+
+    def _in_coroutines(self) -> Iterator[Held]:
+        files: dict[str, Owned] = {}
+        for one in self._owned:
+            for value in (one.module, *list(attributes(one.module).values())):
+                file = value.__code__.co_filename if type(value) is FunctionType else None
+                if self.owner(value) is one:
+                    files[file or attributes(value).get("__file__") or ""] = one
+        for file, line in lines_of_stacks():
+            if one_of := files.get(file):
+                yield one_of.distribution, f"a coroutine of cothread runs {file}:{line}"
 
     def _in_frames(self, frame: FrameType | None) -> Held | None:
         while frame is not None:
