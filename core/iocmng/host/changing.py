@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
@@ -21,6 +22,8 @@ from iocmng.runtime.rollout import Exchange, confirm
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.settings.instances import InstanceSettings
 from iocmng.wire import Actor
+
+_log = logging.getLogger("iocmng.install")
 
 
 class Changing:
@@ -236,8 +239,13 @@ class Changing:
         self._note(made, change.before, change.was)
         self._start(self._exchange.exchange(made, change.before), actor)
 
-    def keep(self, change: Change) -> None:
+    async def keep(self, change: Change) -> None:
         """The change stands: there is no way back but another change."""
         if change.swap is not None:
             change.swap.keep()
         self._desired.forget(change.removed)
+        try:
+            await asyncio.to_thread(self._desired.commit)
+        except OSError as error:
+            # It is tried again with the next thing that operators ask for, and the host's problems say so.
+            _log.error("what was wanted of removed instances is not forgotten on disk: %s", error)

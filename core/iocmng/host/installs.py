@@ -298,8 +298,8 @@ class HostInstalls:
 
     def restart_host(self, actor: Actor) -> None:
         """Replace the process by a new one of itself, as soon as the state is saved and instances have stopped."""
-        self._events.publish(EventKind.AUDIT, text="restart of the host", actor=actor)
         self._ending.restart()
+        self._events.publish(EventKind.AUDIT, text="restart of the host", actor=actor)
 
     async def close(self) -> None:
         """The host stops: end what is under way."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from iocmng.errors import InstallFailed, InstallRefused, Refused, SparesShort
+from iocmng.errors import BadInput, InstallFailed, InstallRefused, Refused, SparesShort
 from iocmng.host.added import AddedInstances
 from iocmng.host.changing import Changing
 from iocmng.host.ending import Ending
@@ -17,7 +17,7 @@ from iocmng.host.finding_plugins import FoundPlugins
 from iocmng.host.operation import Operation
 from iocmng.host.planning import Change, complete_plan
 from iocmng.plugins.installing.changes import changes_between
-from iocmng.plugins.installing.generations import Generations
+from iocmng.plugins.installing.generations import Generations, usable
 from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolution
 from iocmng.runtime.instance import Instance
 from iocmng.settings import InstallSettings
@@ -115,6 +115,12 @@ class Performing:
 
     def _nothing_pending(self, operation: Operation) -> None:
         pointer = self._generations.pointer()
+        running = self.generation.number if self.generation else NOTHING
+        if pointer.pending == running and pointer.pending != pointer.current:
+            raise Refused(
+                f"generation {running} came with the start of the host and is not confirmed yet",
+                hint="wait for some seconds and try again",
+            )
         if pointer.pending is not None and not operation.view.planned_only:
             raise Refused(
                 f"generation {pointer.pending} waits for a restart of the host",
@@ -131,7 +137,7 @@ class Performing:
             pointer = self._generations.pointer()
             wanted = operation.request.generation
             if pointer.pending is not None and wanted in (None, pointer.current):
-                self._generations.point(replace(pointer, pending=None, attempts=0))
+                await self._point(replace(pointer, pending=None, attempts=0))
                 self._restart_required(False)
                 text = f"generation {pointer.pending} is dropped; generation {pointer.current} stays"
                 operation.end(OperationState.DONE, text)
@@ -142,6 +148,8 @@ class Performing:
                     f"generation {number} is in force already", hint="iocmng generations lists the others"
                 )
             generation = None if number == NOTHING else self._generations.get(number)
+            if generation is not None and (reason := usable(generation)):
+                raise InstallRefused(f"generation {number} cannot be used: {reason}")
             installer = self._installer()
             resolution = installer.resolution_of(generation) if generation else self._without_all(operation)
             operation.staged(number)
@@ -184,12 +192,16 @@ class Performing:
                 _only_by_restart(plan)
             number = generation.number if generation else NOTHING
             pointer = self._generations.pointer()
-            self._generations.point(replace(pointer, pending=number, attempts=0))
-        self._restart_required(True)
+            await self._point(replace(pointer, pending=number, attempts=0))
         if request.restart_host:
+            try:
+                self._ending.restart()
+            except BadInput:
+                await self._point_back(pointer)
+                raise
             operation.end(OperationState.RESTARTING, "the host restarts, and confirms it then")
-            self._ending.restart()
             return
+        self._restart_required(True)
         why = "; ".join(f"{one.package}: {one.reason}" for one in plan.reasons)
         operation.end(
             OperationState.RESTART_REQUIRED,
@@ -218,11 +230,11 @@ class Performing:
             await self._changing.stop(change, operation.actor)
             try:
                 operation.check()
-                self._generations.point(replace(pointer, pending=number, attempts=0))
+                await self._point(replace(pointer, pending=number, attempts=0))
                 started = await self._changing.switch(change, operation.actor)
             except BaseException:
                 self._changing.resume(change, operation.actor)
-                self._point_back(pointer)
+                await self._point_back(pointer)
                 raise
         reason = ""
         try:
@@ -234,11 +246,11 @@ class Performing:
                 confirmed = replace(
                     pointer, current=number, previous=pointer.current, pending=None, attempts=0
                 )
-                self._generations.point(confirmed)
+                await self._point(confirmed)
         except BaseException as error:
             await self._changing.take_back(change, operation.actor)
             rejected = {**pointer.rejected, number: reason} if reason and number else pointer.rejected
-            self._point_back(replace(pointer, rejected=rejected))
+            await self._point_back(replace(pointer, rejected=rejected))
             if not reason or not isinstance(error, InstallFailed):
                 raise
             operation.end(
@@ -254,12 +266,15 @@ class Performing:
         except InstallFailed as error:
             # The switch stands: the generation's marker holds the same lock.
             _log.error("%s", error)
-        self._changing.keep(change)
+        await self._changing.keep(change)
         operation.end(OperationState.DONE, change.words)
 
-    def _point_back(self, pointer: Pointer) -> None:
+    async def _point(self, pointer: Pointer) -> None:
+        await asyncio.to_thread(self._generations.point, pointer)
+
+    async def _point_back(self, pointer: Pointer) -> None:
         try:
-            self._generations.point(pointer)
+            await self._point(pointer)
         except InstallFailed as error:
             _log.error("%s", error)
 
@@ -283,7 +298,7 @@ class Performing:
         except BaseException:
             await self._changing.take_back(change, operation.actor)
             raise
-        self._changing.keep(change)
+        await self._changing.keep(change)
         operation.end(OperationState.DONE, change.words)
 
     def why_not_renewed(self, instance: Instance) -> str:
@@ -302,7 +317,7 @@ class Performing:
         with operation.step(Step.SWITCH):
             await self._changing.stop(change, operation.actor)
             await self._changing.switch(change, operation.actor)
-        self._changing.keep(change)
+        await self._changing.keep(change)
         operation.end(OperationState.DONE, f"{instance.name} has its new PVs")
 
     async def rescan(self, actor: Actor) -> dict[str, Any]:
@@ -317,7 +332,7 @@ class Performing:
             remark = f"not enough spare records: {_short(change.lacking)}; {RAISE_SPARES}"
         elif added:
             started = [one.name for one in await self._changing.switch(change, actor)]
-            self._changing.keep(change)
+            await self._changing.keep(change)
         waits = bool(remark or different["removed"] or different["changed"])
         return {**different, "started": started, "restart_required": waits, "remark": remark}
 
@@ -329,7 +344,7 @@ class Performing:
             await asyncio.to_thread(self._added.remove, [instance.name])
             await self._changing.stop(change, operation.actor, must_end=False)
             await self._changing.switch(change, operation.actor)
-        self._changing.keep(change)
+        await self._changing.keep(change)
         operation.end(OperationState.DONE, change.words)
 
 

@@ -86,6 +86,8 @@ class Exchange(Generic[A]):
             end = self._clock.monotonic() + limit + SLACK
             while not all(one.shutdown_done() for one in wave) and self._clock.monotonic() < end:
                 await asyncio.sleep(LOOK_EVERY)
+        if self._autosave is not None:
+            await asyncio.to_thread(self._autosave.save)
         return hanging(instances)
 
     def exchange(self, leaving: Sequence[Instance], arriving: Sequence[A]) -> list[Instance]:
