@@ -14,7 +14,7 @@ from iocmng.errors import BadInput, InstallFailed, IocmngError, NotFound
 from iocmng.plugins.discovery import Discovered
 from iocmng.plugins.installing.generations import Generations, usable
 from iocmng.plugins.installing.lock import read_lock
-from iocmng.plugins.installing.model import LISTED, Generation, Lock, Origin, Pointer, Root, Tell
+from iocmng.plugins.installing.model import LISTED, Lock, Origin, Pointer, Root, Tell
 from iocmng.plugins.isolation import distribution_name
 from iocmng.settings.directories import PluginDirectory, read_plugins_file
 from iocmng.settings.settings import Settings
@@ -75,6 +75,7 @@ class _Work:
     make_installer: Callable[[Settings], Installer]
     problems: list[str] = field(default_factory=list)
     broken: list[Discovered] = field(default_factory=list)
+    present: Lock | None = None
     _names: set[str] = field(default_factory=set)
 
     @cached_property
@@ -113,14 +114,14 @@ class _Work:
             return
         if present is not None and usable(present):
             return
-        roots = self._roots(present)
-        there = {(root.plugin, *_place(root.origin)) for root in roots}
-        missing = []
-        for entry in entries:
-            wanted = self._wanted(entry)
-            # What the source holds by now is not looked at.
-            if wanted is not None and (wanted.plugin, *_place(wanted.origin)) not in there:
-                missing.append(entry)
+        self.present = present.lock if present else None
+        wanted = [(entry, one) for entry in entries if (one := self._wanted(entry)) is not None]
+        roots = self.present.roots if self.present else ()
+        missing = _lacking(wanted, roots)
+        if missing and present is not None and self.recorded is not None:
+            # What changed no distribution is recorded there alone.
+            roots = (*roots, *self.recorded.roots)
+            missing = _lacking(wanted, roots)
         if not missing:
             return
         pointer = self.generations.pointer()
@@ -130,10 +131,6 @@ class _Work:
             self.problems.append(text)
             return
         self._install(missing, roots)
-
-    def _roots(self, present: Generation | None) -> tuple[Root, ...]:
-        recorded = self.recorded.roots if self.recorded and present else ()
-        return (*(present.lock.roots if present else ()), *recorded)
 
     def _wanted(self, entry: PluginDirectory) -> Wanted | None:
         # Not for starts without a list.
@@ -183,7 +180,7 @@ class _Work:
         generation = self.installer.stage(resolution, tell)
         pointer = self.generations.pointer()
         self.installer.write_lock(generation.lock)
-        self.recorded = generation.lock
+        self.present = generation.lock
         self.generations.point(
             Pointer(current=generation.number, previous=pointer.current, rejected=pointer.rejected)
         )
@@ -201,7 +198,8 @@ class _Work:
             *(one.name for one in self.settings.plugins),
             *(one.plugin for one in self.settings.instances),
         }
-        for root in self.recorded.roots if self.recorded else ():
+        lock = self.present or self.recorded
+        for root in lock.roots if lock else ():
             if root.instance.get(LISTED) and root.plugin not in known:
                 text = f"{root.plugin} left the list of plugins: it has no instance"
                 self.problems.append(f"{text} (iocmng uninstall {root.plugin} removes it)")
@@ -234,7 +232,8 @@ class _Work:
         if not entries:
             return
         lost = {one.plugin.name for one in self.broken}
-        here = {root.plugin for root in self.recorded.roots} if self.recorded else set()
+        lock = self.present or self.recorded
+        here = {root.plugin for root in lock.roots} if lock else set()
         new = {entry.name for entry in entries if entry.name in here} - lost
         if not new:
             return
@@ -288,6 +287,14 @@ def fetching_environ(settings: Settings) -> Mapping[str, str]:
 def _request(entries: Iterable[PluginDirectory]) -> InstallRequest:
     sources: tuple[SourceRequest, ...] = tuple(entry.source for entry in entries if entry.source is not None)
     return InstallRequest(sources=sources)
+
+
+def _lacking(
+    wanted: Iterable[tuple[PluginDirectory, Wanted]], roots: Iterable[Root]
+) -> list[PluginDirectory]:
+    """Entries that no root is; what a source holds by now is not looked at."""
+    there = {(root.plugin, *_place(root.origin)) for root in roots}
+    return [entry for entry, one in wanted if (one.plugin, *_place(one.origin)) not in there]
 
 
 def _place(origin: Origin) -> tuple[str, str, str]:

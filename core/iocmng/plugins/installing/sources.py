@@ -147,11 +147,6 @@ def of_source(source: SourceRequest) -> Wanted:
         origin = Origin(
             kind=OriginKind.PLUGIN_DIRECTORY, address=str(outer_path(source.local_path)), path=path
         )
-    if source.token and not origin.address.startswith("https://"):
-        raise BadInput(
-            f"{source.name}: a token goes with an https address only",
-            hint="ssh uses the keys of the user who runs the host",
-        )
     instance = {
         "auto_start": source.auto_start,
         "auto_start_on_boot": source.auto_start_on_boot,
@@ -164,7 +159,8 @@ def of_source(source: SourceRequest) -> Wanted:
         origin=origin,
         plugin=source.name,
         instance=instance,
-        token=source.token,
+        # Elsewhere it means nothing, as in the previous system.
+        token=source.token if origin.address.startswith("https://") else "",
     )
 
 
