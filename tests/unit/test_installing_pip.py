@@ -17,7 +17,10 @@ from iocmng.plugins.installing.resolver_pip import Pip
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, "pip")
+    """Its path holds what lists of options and paths are split at."""
+    home = tmp_path / "a, place"
+    home.mkdir()
+    return Place(home, "pip")
 
 
 def test_an_upgrade_leaves_alone_what_is_not_named(place: Place) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -19,7 +21,10 @@ from iocmng.wire import InstallRequest, SourceRequest
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+    """Its path holds what lists of options and paths are split at."""
+    home = tmp_path / "a, place"
+    home.mkdir()
+    return Place(home)
 
 
 @pytest.fixture
@@ -114,11 +119,38 @@ def test_a_wheel_with_a_wrong_record_is_refused(place: Place) -> None:
     assert place.generations.listed() == ()
 
 
-def test_wheels_only_unless_the_site_says_otherwise(place: Place) -> None:
-    place.index.mkdir(parents=True)
-    (place.index / "acme_source-1.0.tar.gz").write_bytes(b"no archive at all")
-    with pytest.raises(InstallRefused, match=r"acme-source"):
+BACKEND = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from support.wheels import wheel
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    Path({mark!r}).write_text("it was run")
+    return wheel(Path(directory), "acme-source", plugin="source").name
+"""
+
+
+def test_what_is_no_wheel_is_run_only_where_the_site_says_so(place: Place) -> None:
+    place.index.mkdir()
+    mark = place.home / "mark"
+    files = {
+        "backend.py": BACKEND.format(tests=str(Path(__file__).resolve().parents[1]), mark=str(mark)),
+        "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+        "[project]\nname = 'acme-source'\nversion = '1.0'\n",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: acme-source\nVersion: 1.0\n\n",
+    }
+    with tarfile.open(place.index / "acme_source-1.0.tar.gz", "w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"acme_source-1.0/{name}")
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    with pytest.raises(InstallRefused, match="acme-source"):
         place.resolve("acme-source")
+    assert not mark.exists()
+    resolution = place.resolve("acme-source", wheels_only=False)
+    assert mark.exists()
+    assert resolution.lock.distributions[0].wheel.endswith("acme_source-1.0-py3-none-any.whl")
 
 
 def test_the_index_away(place: Place) -> None:

@@ -27,7 +27,10 @@ META = "acme_beam-1.0.dist-info"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+    """Its path holds what lists of options and paths are split at."""
+    home = tmp_path / "a, place"
+    home.mkdir()
+    return Place(home)
 
 
 def numbers(place: Place) -> list[int]:
@@ -47,7 +50,10 @@ def test_scripts_start_and_see_plugin_and_base(place: Place) -> None:
     generation = place.put("acme-beam")
     program = generation.folder / "env" / "bin" / "beamer"
     done = subprocess.run([program], capture_output=True, text=True, timeout=60)
-    assert (done.stdout.split(), done.returncode) == (["1.5", str(generation.folder / "env")], 0), done.stderr
+    assert (done.stdout.strip().split(maxsplit=1), done.returncode) == (
+        ["1.5", str(generation.folder / "env")],
+        0,
+    ), done.stderr
     assert stat.S_IMODE(generation.folder.stat().st_mode) == 0o700
     assert generation.site.is_relative_to(generation.folder)
     assert generation.site == Path(os.path.realpath(generation.site))

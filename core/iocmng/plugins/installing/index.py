@@ -101,8 +101,8 @@ class Index:
     @property
     def arguments(self) -> tuple[str, ...]:
         """Words for uv and pip; what may hold a secret is in `variables`."""
-        # Lists in variables are split at blanks and commas, which a path may hold.
-        return ("--no-index", "--find-links", str(self.wheels)) if self.wheels else ()
+        # As an address: lists are split at blanks and commas, which a path may hold.
+        return ("--no-index", "--find-links", self.wheels.as_uri()) if self.wheels else ()
 
     @property
     def configured(self) -> bool:
