@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import tempfile
 import time
@@ -267,10 +268,23 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no more rounds then (3600)")
     parser.add_argument("--confirm-for", type=float, default=1.0, help="of each new version, seconds (1)")
+    parser.add_argument(
+        "--kills", type=int, default=0, help="kill the host so often while it installs instead (0)"
+    )
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of chance")
     parser.add_argument("--wait", type=float, default=120.0, help="how long clients wait for a name (120)")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home:
-        found = churn(
-            Path(home), given.rounds, seconds=given.seconds, confirm_for=given.confirm_for, wait=given.wait
-        )
-    print(found)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        if given.kills:
+            from churn.kills import kills
+
+            print(f"seed {given.seed}", flush=True)
+            chance = random.Random(given.seed)
+            print(kills(home, given.seed, [chance.choice(list(Step)) for _ in range(given.kills)]))
+        else:
+            print(
+                churn(
+                    home, given.rounds, seconds=given.seconds, confirm_for=given.confirm_for, wait=given.wait
+                )
+            )
