@@ -115,7 +115,7 @@ class Ownership:
 
     def of_file(self, file: object) -> str:
         """The distribution of a file, "" when it is of none of them."""
-        if not isinstance(file, str) or os.path.basename(file) not in self._names:
+        if not isinstance(file, str) or file.rpartition(os.sep)[2] not in self._names:
             return ""
         return self._owners.get(file) or self._owners.get(self._resolved(file), "")
 
@@ -142,11 +142,13 @@ class Ownership:
         """
         modules = list(sys.modules.items())
         owned = {key: owner for key, module in modules if (owner := self.of_module(module))}
-        for key, module in sorted(modules, key=lambda item: item[0]):
+        tops = {key.partition(".")[0] for key in owned}
+        near = {key: module for key, module in modules if key.partition(".")[0] in tops}
+        for key, module in sorted(near.items(), key=lambda item: item[0]):
             parent = key.rpartition(".")[0]
             if key not in owned and parent in owned and not _placed(module, key):
                 owned[key] = owned[parent]
-        owned |= _empty_namespaces(dict(modules), owned)
+        owned |= _empty_namespaces(near, owned)
         return tuple(Owned(key, module, owned[key]) for key, module in modules if key in owned)
 
 
