@@ -8,13 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from support.wheels import wheel
 
 from iocmng.errors import BadInput, InstallFailed, InstallRefused, IocmngError, NotFound
 from iocmng.plugins.directory import described
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.installing.discovered import advertised_with
+from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.model import Aborted, Lock, Origin, OriginKind, Root
 from iocmng.plugins.installing.sources import Built, Wanted, build, of_root, of_source, parse, wanted_of
+from iocmng.plugins.installing.sources_index import build_environ
 from iocmng.settings.directories import PluginDirectory, instance_settings
 from iocmng.settings.settings import Settings
 from iocmng.wire import InstallRequest, SourceRequest
@@ -352,14 +355,14 @@ def test_a_wheel_is_copied(tmp_path: Path) -> None:
     assert first.wheel.read_bytes() == second.wheel.read_bytes()
 
 
-def damaged(wheel: Path) -> Iterator[tuple[str, Path, str]]:
+def damaged(whole: Path) -> Iterator[tuple[str, Path, str]]:
     """Ways in which a wheel is none: name of the way, file, what is said."""
-    folder = wheel.parent
-    cut = folder / "cut" / wheel.name
-    flipped = folder / "flipped" / wheel.name
+    folder = whole.parent
+    cut = folder / "cut" / whole.name
+    flipped = folder / "flipped" / whole.name
     for path in (cut, flipped):
         path.parent.mkdir()
-    content = wheel.read_bytes()
+    content = whole.read_bytes()
     cut.write_bytes(content[: len(content) // 2])
     at = content.index(b"iocmng_dir_tank/plugin.py") + 60
     flipped.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
@@ -372,9 +375,9 @@ def damaged(wheel: Path) -> Iterator[tuple[str, Path, str]]:
         ("absolute", {"/etc/x": b""}, "elsewhere"),
         ("two", {"b-1.dist-info/METADATA": b""}, "folders of metadata"),
     ):
-        path = folder / way / wheel.name
+        path = folder / way / whole.name
         path.parent.mkdir()
-        with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(path, "w") as new:
+        with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
             for name in old.namelist():
                 new.writestr(name, change.get(name, old.read(name)))
             for name in change.keys() - set(old.namelist()):
@@ -383,7 +386,7 @@ def damaged(wheel: Path) -> Iterator[tuple[str, Path, str]]:
     for way, name, says in (
         ("renamed", "other-1-py3-none-any.whl", "says that it is"),
         ("version", "iocmng_dir_tank-2-py3-none-any.whl", "says that it is"),
-        ("foreign", wheel.name.replace("py3-none-any", "cp27-cp27m-win32"), "built for"),
+        ("foreign", whole.name.replace("py3-none-any", "cp27-cp27m-win32"), "built for"),
         ("name", "tank.whl", "not called as wheels are"),
     ):
         path = folder / way / name
@@ -393,8 +396,8 @@ def damaged(wheel: Path) -> Iterator[tuple[str, Path, str]]:
 
 
 def test_wheels_that_are_none(tmp_path: Path) -> None:
-    wheel = made(of_source(local("tank", directory(tmp_path))), tmp_path / "one").wheel
-    for way, path, says in damaged(wheel):
+    whole = made(of_source(local("tank", directory(tmp_path))), tmp_path / "one").wheel
+    for way, path, says in damaged(whole):
         with pytest.raises(InstallRefused) as refused:
             made(parse(str(path)), tmp_path / "two")
         assert says in refused.value.detail, way
@@ -443,3 +446,43 @@ def test_programs_stay_programs(tmp_path: Path) -> None:
     with zipfile.ZipFile(built.wheel) as archive:
         modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in archive.infolist()}
     assert (modes["iocmng_dir_tank/run.sh"], modes["iocmng_dir_tank/plugin.py"]) == (0o755, 0o644)
+
+
+BACKEND = """
+import base64, hashlib, os, zipfile
+
+def build_wheel(folder, settings=None, metadata=None):
+    files = {
+        "made.py": repr(os.environ.get("UV_DEFAULT_INDEX", "")),
+        "made-1.dist-info/METADATA": "Metadata-Version: 2.1\\nName: made\\nVersion: 1\\n",
+        "made-1.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        "made-1.dist-info/RECORD": "",
+    }
+    for name, text in list(files.items())[:-1]:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        files["made-1.dist-info/RECORD"] += f"{name},sha256={digest},{len(text)}\\n"
+    with zipfile.ZipFile(os.path.join(folder, "made-1-py3-none-any.whl"), "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return "made-1-py3-none-any.whl"
+"""
+
+
+@pytest.mark.parametrize("index", ["folder", "login", "empty"])
+def test_what_a_build_asks_for_comes_from_the_sites_index(tmp_path: Path, index: str) -> None:
+    address = tmp_path / "index"
+    address.mkdir()
+    if index != "empty":
+        wheel(address, "tiny-backend-of-tests", files={"tiny_backend_of_tests/__init__.py": BACKEND})
+    text = '[build-system]\nrequires = ["tiny-backend-of-tests"]\nbuild-backend = "tiny_backend_of_tests"\n'
+    write(tmp_path / "project", {"pyproject.toml": text})
+    setting = "https://me:s3cret@127.0.0.1:1/simple" if index == "login" else str(address)
+    environ = build_environ(Index.of(setting, {**os.environ, "UV_INDEX_URL": "https://127.0.0.1:1/other"}))
+    assert "https://127.0.0.1:1/other" not in environ.values()
+    assert "s3cret" not in str(environ)
+    wanted = parse(str(tmp_path / "project"))
+    if index == "folder":
+        assert build(wanted, tmp_path / "wheels", lambda line: None, environ=environ).name == "made"
+        return
+    with pytest.raises(InstallFailed, match="tiny-backend-of-tests"):
+        build(wanted, tmp_path / "wheels", lambda line: None, environ=environ)

@@ -23,6 +23,7 @@ from iocmng.plugins.installing.layout import site_of
 from iocmng.plugins.installing.lock import read_lock
 from iocmng.plugins.installing.model import Lock, Locked, Origin, OriginKind, Root, Tell
 from iocmng.plugins.installing.resolving import Question, Resolver
+from iocmng.plugins.installing.sources_index import build_environ
 from iocmng.plugins.installing.sources_wheel import entry_point_names
 from iocmng.plugins.installing.stage import make_environment
 from iocmng.plugins.installing.store import WheelStore, sha256_of
@@ -192,7 +193,8 @@ class Working:
         if wanted.name:
             refuse_base(wanted.name, self.base.versions)
         self.tell(f"building {wanted.text}" if wanted.origin.fetched else f"taking {wanted.text}")
-        built = sources.build(wanted, self._new_folder("built"), self.tell, environ=self.environ)
+        environ = build_environ(self.index)
+        built = sources.build(wanted, self._new_folder("built"), self.tell, environ=environ)
         refuse_base(built.name, self.base.versions)
         old = draft.keep.get(built.name)
         requirement = f"{built.name}=={built.version}"
