@@ -212,21 +212,34 @@ class Clients:
 
         Over CA nobody of this process may have asked for the name and kept it.
         """
-        begun, came = time.monotonic(), threading.Event()
-        times: dict[bool, float] = {}
+        begun = time.monotonic()
+        times = self._tried(name, deadline)
+        if True not in times:
+            raise TimeoutError(f"{name} gave a new client no value within {deadline:g} s, but {times}")
+        return min(times.values()) - begun, times[True] - begun
+
+    def arrival(self, name: str, patience: float, deadline: float) -> float:
+        """Try as one new client after the other, each for `patience`, until one has a valid value; when that was."""
+        end = time.monotonic() + deadline
+        while time.monotonic() < end:
+            if at := self._tried(name, patience).get(True):
+                return time.time() - (time.monotonic() - at)
+        raise TimeoutError(f"{name} gave no new client a value within {deadline:g} s")
+
+    def _tried(self, name: str, patience: float) -> dict[bool, float]:
+        """When a new client had its first valid and its first INVALID value."""
+        came, times = threading.Event(), dict[bool, float]()
 
         def heard(value: Any, severity: int, stamp: float) -> None:
             if value is not None:
-                times.setdefault(severity < INVALID, time.monotonic() - begun)
+                times.setdefault(severity < INVALID, time.monotonic())
                 if severity < INVALID:
                     came.set()
 
         close = getattr(self._client, "subscribe_anew", self._client.subscribe)(name, heard)
-        there = came.wait(deadline)
+        came.wait(patience)
         close()
-        if not there:
-            raise TimeoutError(f"{name} gave a new client no value within {deadline:g} s, but {times}")
-        return min(times.values()), times[True]
+        return times
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,21 @@ class ClientProcess:
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """Have one request answered; `deadline` is how long that may take."""
+        return self.begin(do, **arguments)()
+
+    def begin(self, do: str, **arguments: Any) -> Callable[[], Any]:
+        """Begin a request; what is returned waits for the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps({'do': do, **arguments})}\n")
         self._process.stdin.flush()
         patience = PATIENCE + arguments.get("deadline", 0.0)
-        answer = json.loads(self._lines.next(patience, f"{self.provider}: {do} {arguments}"))
-        assert "error" not in answer, f"{self.provider}: {do}: {answer['error']}"
-        return answer["value"]
+
+        def answered() -> Any:
+            answer = json.loads(self._lines.next(patience, f"{self.provider}: {do} {arguments}"))
+            assert "error" not in answer, f"{self.provider}: {do}: {answer['error']}"
+            return answer["value"]
+
+        return answered
 
     def close(self) -> None:
         """End it."""
