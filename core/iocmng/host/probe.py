@@ -23,7 +23,7 @@ _log = logging.getLogger("iocmng.plugins")
 _SENT_AHEAD = 4
 _START = 60.0
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-BESIDE = 10
+BESIDE = 5
 """How nice the child is while the host runs."""
 _SECRET = "IOCMNG_TOKEN"
 
