@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iocmng.ioc.locksets import python_stays_alone
+from iocmng.ioc.locksets import LockSets, python_stays_alone
 from iocmng.spec import RecordSpec
 from iocmng.spec.defaults import host_records
 from iocmng.values import PortType
@@ -38,3 +38,13 @@ def test_a_link_to_or_from_a_writable_record_is_not(records: list[RecordSpec]) -
 
 def test_links_among_native_records_do_no_harm() -> None:
     assert python_stays_alone([record("A", FLNK="B"), record("B"), record("C", writable=True)])
+
+
+def test_records_that_arrive_later_count_with_those_that_are_there() -> None:
+    locks = LockSets()
+    locks.add([record("A", FLNK="LATER NPP"), record("B")])
+    assert locks.python_stays_alone
+    locks.add([record("C", FLNK="B")])
+    assert locks.python_stays_alone
+    locks.add([record("LATER", writable=True)])
+    assert not locks.python_stays_alone

@@ -92,6 +92,7 @@ class Arrivals:
         self._spares: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._can_hide = True
+        self._alone = False
         self.changing = threading.RLock()
 
     def reserve(self, counts: Mapping[str, int], array_length: int) -> None:
@@ -149,14 +150,22 @@ class Arrivals:
                 native = self._current[spec.name] = Dressed.native(served)
                 self._pool.bind(spec.name, Shape.of(served.spec), native)
 
-    def arrive(self, specs: Iterable[RecordSpec], *, source: str) -> dict[str, ServedRecord]:
+    def arrive(
+        self, specs: Iterable[RecordSpec], *, source: str, python_stays_alone: bool
+    ) -> dict[str, ServedRecord]:
         """Dress and serve records; see `RecordPort.arrive`. No put may keep the GIL meanwhile.
+
+        Args:
+            specs: What to serve.
+            source: Whom they belong to.
+            python_stays_alone: See `LockSets`, with these records taken into account.
 
         Returns:
             The records by name; handles of the same names are dead.
         """
         specs = list(specs)
         self._know(specs)
+        self._alone = python_stays_alone
         for spec in specs:
             if not self._pool.of(spec.name) and is_known(spec.name):
                 raise RecordError(f"{source}: EPICS has a record {spec.name} already")
@@ -207,11 +216,18 @@ class Arrivals:
             spec.name if spec else f"spare {dressed.record_type}",
             fields,
             before,
-            clib.lock_record if dressed.public else clib.lock_record_briefly,
+            clib.lock_record_briefly if self._is_quiet(dressed) else clib.lock_record,
         )
         set_tags(dressed.record, tags, tags_before)
         dressed.fields = frozenset(field for field, _ in fields)
         dressed.tags = frozenset(tag for tag, _ in tags)
+
+    def _is_quiet(self, dressed: Dressed) -> bool:
+        """Whether nobody who needs the GIL can hold the lock of a record: then it may be waited for with the GIL kept.
+
+        Letting go of it costs up to 5 ms each time beside a thread that computes.
+        """
+        return self._alone and not dressed.public
 
     def _resize(self, dressed: Dressed, spec: RecordSpec | None) -> None:
         """Have a spare say that it is as long as its spec, as a record that was made for it would."""
@@ -243,7 +259,9 @@ class Arrivals:
         record.locate(dressed.located)
         self._first_value(record, dressed)
         group = (spec.access or "") if spec.writable else READ_ONLY_GROUP
-        self._dresser.put_group(dressed.record, dressed.record_type, group, shared=dressed.public)
+        self._dresser.put_group(
+            dressed.record, dressed.record_type, group, shared=not self._is_quiet(dressed)
+        )
         if dressed.public:
             dressed.name.show()
         else:

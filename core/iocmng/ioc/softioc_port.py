@@ -145,13 +145,14 @@ class SoftIoc:
         with self._arrivals.changing:
             self._check_arrival(specs, source)
             self._locks.add(specs)
+            alone = self._locks.python_stays_alone
             names = [spec.name for spec in specs]
             # Dressing holds locks of records while other threads run: no put may wait for one with the GIL kept.
             keep_gil(False)
             try:
-                records = self._arrivals.arrive(specs, source=source)
+                records = self._arrivals.arrive(specs, source=source, python_stays_alone=alone)
             finally:
-                keep_gil(self._locks.python_stays_alone)
+                keep_gil(alone)
             self._watches.leave(names)
             self._records.update(records)
             self._sources.update(dict.fromkeys(names, source))

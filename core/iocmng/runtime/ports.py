@@ -116,7 +116,8 @@ class RecordPort(Records, Protocol):
     def lacking(self, specs: Iterable[RecordSpec]) -> Mapping[str, tuple[int, int]]:
         """Needed and free spares of each kind that would not suffice for `arrive(specs)`; empty when it fits.
 
-        A name that had a fitting record in this process before needs none.
+        A name that had a fitting record in this process before needs none. What no spare can become has none free,
+        see `iocmng.spec.spares.lacking_of`.
         """
 
     def needs_new(self, spec: RecordSpec) -> bool:
@@ -127,7 +128,9 @@ class RecordPort(Records, Protocol):
 
         Each shows its spec's value, if any, INVALID until published; a writable one is valid with the value that it
         has in the spec. A name that was bound to a record of the same shape in this process gets that record again,
-        dressed as the new spec says, also while it is being served. Handlers of `on_put` and `watch` are kept by name.
+        dressed as the new spec says, also while it is being served. One without a value keeps the last, INVALID.
+        Handlers of `on_put` and `watch` are kept by name; a handle of a record that was dressed again is dead, as
+        after `depart`: ask `record` for the new one. May be called on any thread.
 
         Raises:
             SparesShort: Spares do not suffice; nothing has changed.
@@ -138,7 +141,8 @@ class RecordPort(Records, Protocol):
         """Take records away: they become INVALID (COMM), running puts are completed, names are hidden.
 
         Clients that are connected stay connected and see INVALID; new ones find nothing. `record` raises KeyError
-        from then on; a handle that somebody still holds raises RecordError when it is written.
+        from then on; a handle that somebody still holds raises RecordError when it is written. Names that are not
+        served are passed over. Any thread.
         """
 
     def announce(self) -> None:
