@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from email.parser import HeaderParser
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -18,6 +18,7 @@ from iocmng.plugins.installing.generations import FOLDER
 from iocmng.version import VERSION
 
 HOST = "iocmng"
+_REQUIRED = re.compile(r"^Requires-Dist:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,7 @@ class Base:
     @property
     def requires(self) -> dict[str, tuple[str, ...]]:
         """The requirements of every distribution, as they are written."""
-        return {
-            name: tuple(HeaderParser().parsestr(one.head).get_all("Requires-Dist") or ())
-            for name, one in self.environment.installed.items()
-        }
+        return {name: requirements_in(one.head) for name, one in self.environment.installed.items()}
 
     def stand_in(self, site: Path) -> None:
         """Write the metadata of every distribution into a folder, for resolvers that ask what is installed.
@@ -75,6 +73,11 @@ class Base:
             write_stand_in(site, name, version, head)
 
 
+def requirements_in(head: str) -> tuple[str, ...]:
+    """The requirements that metadata state, as they are written."""
+    return tuple(_REQUIRED.findall(head))
+
+
 def write_stand_in(site: Path, name: str, version: str, head: str) -> Path:
     """Write the metadata of a distribution, and nothing else of it; returns their folder.
 
@@ -86,8 +89,6 @@ def write_stand_in(site: Path, name: str, version: str, head: str) -> Path:
         shutil.rmtree(folder)
     folder.mkdir()
     (folder / "METADATA").write_text(head.rstrip("\n") + "\n\n")
-    (folder / "INSTALLER").write_text(f"{HOST}\n")
-    (folder / "RECORD").write_text("")
     return folder
 
 

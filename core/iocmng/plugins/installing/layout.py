@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
 from iocmng.errors import InstallRefused
+from iocmng.plugins.installing.base import requirements_in
 from iocmng.plugins.installing.model import Locked
 from iocmng.plugins.installing.sources_wheel import check_wheel, entry_point_names
 
@@ -80,7 +80,7 @@ def read_layout(path: Path) -> Layout:
         name=checked.name,
         version=checked.version,
         head=head,
-        requires=tuple(HeaderParser().parsestr(head).get_all("Requires-Dist") or ()),
+        requires=requirements_in(head),
         plugins=entry_point_names(checked.entry_points),
         files=tuple(placed),
         modules=tuple(sorted(set(_modules(inside)))),
