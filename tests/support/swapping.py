@@ -86,6 +86,7 @@ def as_before() -> Iterator[None]:
     modules, path, finders = dict(sys.modules), list(sys.path), list(sys.meta_path)
     roots, folders = dict(finder.roots), dict(finder.folders)
     appended, registry = dict(sitepath._appended), functions.get_registry()
+    used = set(sitepath._used)
     loggers = set(logging.root.manager.loggerDict)
     try:
         yield
@@ -101,6 +102,8 @@ def as_before() -> Iterator[None]:
         ):
             present.clear()
             present.update(before)
+        sitepath._used.clear()
+        sitepath._used.update(used)
         functions.restore(registry)
         for name in logging.root.manager.loggerDict.keys() - loggers:
             del logging.root.manager.loggerDict[name]

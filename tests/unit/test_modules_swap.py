@@ -101,6 +101,26 @@ def test_an_unchanged_distribution_stays_loaded_from_the_old_folder(machine: Mac
     assert Path(imported("acme_beam").__file__ or "").is_relative_to(new)
 
 
+def test_what_is_loaded_from_an_earlier_generation_goes_when_it_changes_at_last(machine: Machine) -> None:
+    beams = [machine.generation(beam("1.0"))]
+    beams += [
+        machine.generation(beam("1.0"), {"name": "acme-vac", "version": version}) for version in ("1", "2")
+    ]
+    new = machine.generation(beam("2.0"), {"name": "acme-vac", "version": "2"})
+    machine.begin(beams[0])
+    before = imported("acme_beam.plugin")
+    for site in beams[1:]:
+        machine.upgrade(site)
+        imported("acme_vac")
+    assert imported("acme_beam.plugin") is before
+    swap = machine.swap(new)
+    swap.take()
+    assert imported("acme_beam").VERSION == "2.0"
+    swap.put_back()
+    assert imported("acme_beam.plugin") is before
+    assert not [one for one in sys.path_importer_cache if one.startswith(str(new))]
+
+
 def test_what_others_loaded_from_the_new_folder_meanwhile_lives_on_without_it(machine: Machine) -> None:
     vac = {"name": "acme-vac", "files": {"acme_vac/late.py": ""}}
     old, new = machine.generation(beam("1.0"), vac), machine.generation(beam("2.0"), vac)

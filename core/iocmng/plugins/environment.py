@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -78,6 +79,11 @@ class Installed:
     def record(self) -> str:
         """The text of RECORD, "" when there is none."""
         return self.source.read_text("RECORD") or ""
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """The files of its records as they stand there, relative to its folder."""
+        return tuple(row[0] for row in csv.reader(self.record.splitlines()) if row and row[0])
 
     @cached_property
     def roots(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.environment import Environment, Installed, canonical
 from iocmng.plugins.holders import Held, Holders
 from iocmng.plugins.hooks import HOOKS
-from iocmng.plugins.ownership import ChangedDistribution, Owned, Ownership, is_library, recorded
+from iocmng.plugins.ownership import ChangedDistribution, Owned, Ownership, is_library
 from iocmng.plugins.sitepath import base_path, read_pth
 from iocmng.spec import InstanceSpec, Isolation
 from iocmng.wire import Finding, Level, NotHot, Where
@@ -190,7 +190,7 @@ def _of_files(change: ChangedDistribution) -> Iterator[str]:
     if _hooks(change):
         yield "it has hooks (iocmng.hooks), which the host loads at its start only"
     for one in (change.before, change.after):
-        library = next((file for file in recorded(one) if is_library(file)), "") if one else ""
+        library = next((file for file in one.files if is_library(file)), "") if one else ""
         if library:
             yield f"it is not pure Python ({library}), and a process loads compiled code only once"
             break
@@ -205,7 +205,7 @@ def _hooks(change: ChangedDistribution) -> bool:
 
 
 def _runs_at_start(distribution: Installed | None) -> Iterator[str]:
-    for file in recorded(distribution) if distribution else ():
+    for file in distribution.files if distribution else ():
         top = file.endswith(".pth") and "/" not in file
         if distribution and top and read_pth(Path(distribution.folder, file)).runs:
             yield file

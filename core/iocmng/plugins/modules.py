@@ -44,6 +44,12 @@ class _Before:
     functions: dict[str, functions.Function] = field(default_factory=dict)
     added: tuple[str, ...] = ()
 
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """Folders of packages among the modules, and the directories that plugins are copies of."""
+        paths = (attributes(module).get("__path__") for _, module in self.modules)
+        return (*(one for path in paths if isinstance(path, list) for one in path), *self.folders.values())
+
 
 class ModuleSwap:
     """Exchanges the code of a generation for that of the next, undone as long as it is not kept.
@@ -85,11 +91,11 @@ class ModuleSwap:
             before.finders, before.hooks = list(sys.meta_path), list(sys.path_hooks)
             self._serve(before)
             sys.path[:] = _exchanged(sys.path, before.added, folders)
-            self._forget_finders(before.added, folders)
+            self._forget_finders(before.added, folders, before.homes)
             self._before = before
         self._note(self._site_before, None)
         self._note(self._site_after, tuple(one for one in folders if one not in before.path))
-        self._forget_files(before.added, folders, tuple(before.folders.values()))
+        self._forget_files(before.added, folders, before.homes)
         if self._site_after is not None:
             run_pth(self._site_after, unlike=self._site_before)
 
@@ -116,7 +122,7 @@ class ModuleSwap:
                 _move_home(self._site_after, self._site_before)
         self._note(self._site_after, None)
         self._note(self._site_before, before.added)
-        self._forget_files(before.added, folders, tuple(before.folders.values()))
+        self._forget_files(before.added, folders, before.homes)
 
     def keep(self) -> None:
         """Forget the old modules; no way back."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocmng.plugins.environment import Installed, canonical
 from iocmng.plugins.location import SUFFIXES
+from iocmng.plugins.sitepath import used_sites
 
 _LIBRARY = (".so", ".pyd", ".dylib", ".dll")
 
@@ -38,11 +38,12 @@ class Owned:
     distribution: str
 
 
-def recorded(distribution: Installed) -> Iterator[str]:
-    """Yield the files of a distribution's records as they stand there, relative to its folder."""
-    for row in csv.reader(distribution.record.splitlines()):
-        if row and row[0]:
-            yield row[0]
+class _File(NamedTuple):
+    """A recorded file, the real folder it is relative to, and the distribution it is of."""
+
+    folder: str
+    file: str
+    distribution: str
 
 
 def _dotted(file: str) -> set[str]:
@@ -92,20 +93,20 @@ class Ownership:
 
     def __init__(self, distributions: Iterable[Installed]) -> None:
         self._real: dict[str, str] = {}
-        self._owners: dict[str, str] = {}
+        self._files: dict[str, list[_File]] = {}
         self.packages: set[str] = set()
         """First parts of dotted module names that the records hold."""
         self.modules: set[str] = set()
         """Dotted names of all modules that the records hold."""
         for one in distributions:
             name = canonical(one.name)
-            for file in recorded(one):
-                self._owners[self._resolved(os.path.join(one.folder, file))] = name
+            folder = os.path.realpath(one.folder)
+            for file in one.files:
+                self._files.setdefault(file.rpartition("/")[2], []).append(_File(folder, file, name))
                 first, _, rest = file.partition("/")
                 if first not in ("..", "") and not first.endswith((".dist-info", ".pth")):
                     self.packages.add(first if rest else first.partition(".")[0])
                 self.modules |= _dotted(file)
-        self._names = {os.path.basename(file) for file in self._owners}
 
     def _resolved(self, file: str) -> str:
         folder, name = os.path.split(os.path.normpath(file))
@@ -115,9 +116,9 @@ class Ownership:
 
     def of_file(self, file: object) -> str:
         """The distribution of a file, "" when it is of none of them."""
-        if not isinstance(file, str) or file.rpartition(os.sep)[2] not in self._names:
+        if not isinstance(file, str) or (files := self._files.get(file.rpartition(os.sep)[2])) is None:
             return ""
-        return self._owners.get(file) or self._owners.get(self._resolved(file), "")
+        return _owner_among(files, file) or _owner_among(files, self._resolved(file))
 
     def of_module(self, module: object) -> str:
         """The distribution of a module, "" when it is of none of them; runs no code of it."""
@@ -150,6 +151,17 @@ class Ownership:
                 owned[key] = owned[parent]
         owned |= _empty_namespaces(near, owned)
         return tuple(Owned(key, module, owned[key]) for key, module in modules if key in owned)
+
+
+def _owner_among(files: Iterable[_File], file: str) -> str:
+    """The distribution of a file: in its own folder, or in one of an earlier generation where it was the same."""
+    used = used_sites()
+    for one in files:
+        if file.endswith(f"/{one.file}"):
+            folder = file[: -len(one.file) - 1]
+            if folder == one.folder or (folder in used and one.folder in used):
+                return one.distribution
+    return ""
 
 
 def _placed(module: object, key: str) -> bool:

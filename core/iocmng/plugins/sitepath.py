@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import site as python_site
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from iocmng.plugins.environment import Environment
-from iocmng.plugins.ownership import recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,7 @@ class Pth:
 
 
 _appended: dict[str, tuple[str, ...]] = {}
+_used: set[str] = set()
 
 
 def pth_files(site: Path) -> Iterator[Pth]:
@@ -34,7 +34,7 @@ def pth_files(site: Path) -> Iterator[Pth]:
     if not there:
         return
     installed = Environment.read([str(site)]).installed.values()
-    owned = {file for one in installed for file in recorded(one)}
+    owned = {file for one in installed for file in one.files}
     for name in there:
         if name in owned:
             yield read_pth(site / name)
@@ -85,6 +85,7 @@ def note_site(site: Path, added: tuple[str, ...] | None) -> None:
     """Remember what is on `sys.path` because of a site folder; None: nothing any more."""
     _appended.pop(str(site), None)
     if added is not None:
+        _used.add(os.path.realpath(site))
         _appended[str(site)] = added
 
 
@@ -96,6 +97,14 @@ def added_by(site: Path | None) -> tuple[str, ...]:
 def sites() -> tuple[Path, ...]:
     """The site folders of generations that are on `sys.path` now."""
     return tuple(Path(site) for site in _appended)
+
+
+def used_sites() -> Collection[str]:
+    """The site folders that this process has imported from so far, as real paths.
+
+    What did not change since is still loaded from an earlier one.
+    """
+    return _used
 
 
 def base_path() -> list[str]:
