@@ -86,16 +86,17 @@ def test_one_that_does_not_run_well_is_left_and_the_host_restarts(
     assert host.restarts == 1
 
 
-def test_a_host_that_stops_before_leaves_the_start_uncounted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("counted", [False, True])
+def test_only_a_host_that_is_stopped_before_leaves_the_start_uncounted(tmp_path: Path, counted: bool) -> None:
     host = Host(tmp_path)
 
     async def main() -> None:
         host.confirming.begin([], DEADLINE, RealClock(), host.restart)
-        await host.confirming.over()
+        await host.confirming.over(counted=counted)
 
     assert host.store.pointer().attempts == 1
     asyncio.run(main())
-    assert host.store.pointer() == Pointer(current=1, pending=2, attempts=0)
+    assert host.store.pointer() == Pointer(current=1, pending=2, attempts=int(counted))
     assert (host.heard, host.restarts) == ([], 0)
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,9 @@ from iocmng.wire import EventKind
 _log = logging.getLogger("iocmng.host")
 FAILED_BOOTS = 3
 SETTLED_AFTER = 10.0
+LONG_START = 60.0
+"""Seconds after which a start that is ended from outside is taken for one that hung."""
+
 LAST_WORDS = 3.0
 """Seconds that threads of a host which has stopped may take before the process is replaced without them."""
 
@@ -117,6 +120,7 @@ class _Boot:
     chosen: BootGeneration
     entries: EntriesOutcome
     reloading: Reloading
+    begun: float = field(default_factory=time.monotonic)
 
     @property
     def safe_mode(self) -> str:
@@ -130,7 +134,8 @@ class _Boot:
     def not_counted(self) -> None:
         """This start ends for a reason that plugins have nothing to do with."""
         self.boots.refused()
-        if self.chosen.pending is not None:
+        # Who ends a start that takes long may do so because it hangs.
+        if self.chosen.pending is not None and time.monotonic() - self.begun < LONG_START:
             uncount(self.settings.state_dir)
 
 
@@ -292,7 +297,8 @@ async def _main(plan: HostPlan, boot: _Boot, desired: DesiredState, hooks: Any) 
         told.again = host.ending.again
     settle.cancel()
     kept = admin.hand_over() if host.ending.again else None
-    await confirming.over()
+    # An instance that wants the process to end did not run well.
+    await confirming.over(counted=bool(host.ending.reason))
     await asyncio.gather(host.stop(), admin.stop(handed_over=kept is not None))
     await asyncio.to_thread(pv_client.close)
     boots.succeeded()

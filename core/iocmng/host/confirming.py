@@ -60,14 +60,18 @@ class Confirming:
                 self._watch(watched, seconds, clock, restart), name="confirm"
             )
 
-    async def over(self) -> None:
-        """The host stops: a confirmation that was under way begins anew at the next start."""
+    async def over(self, *, counted: bool = False) -> None:
+        """The host stops: a confirmation that was under way begins anew at the next start.
+
+        Args:
+            counted: This start counts as one that did not come to the confirmation.
+        """
         if self._task is None:
             return
         under_way = not self._task.done()
         self._task.cancel()
         await asyncio.wait([self._task])
-        if under_way:
+        if under_way and not counted:
             await asyncio.to_thread(uncount, self._state_dir)
 
     def _changed(self) -> frozenset[str]:
