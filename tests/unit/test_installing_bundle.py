@@ -26,13 +26,37 @@ from iocmng.plugins.installing.store import WheelStore
 from iocmng.wire import Finding
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path / "one")
-    place.home.mkdir()
+def filled(home: Path) -> Place:
+    place = Place(home)
+    home.mkdir()
     wheel(place.index, "acme-beam", "1.0", requires=["acme-lib>=1"], plugin="beam")
     wheel(place.index, "acme-lib", "1.0")
     return place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return filled(tmp_path / "one")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = filled(tmp_path_factory.mktemp("template") / "one")
+    place.put("acme-beam")
+    return place.home
+
+
+@pytest.fixture
+def installed(tmp_path: Path, template: Path) -> Place:
+    """Where acme-beam is installed already: a copy takes no time."""
+    shutil.copytree(template, tmp_path / "one", symlinks=True)
+    return Place(tmp_path / "one")
+
+
+def present(place: Place) -> Generation:
+    found = place.generations.in_force()
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -133,32 +157,32 @@ def test_a_bundle_that_was_changed_is_refused(place: Place, other: Place) -> Non
     assert not (other.home / "up.txt").exists()
 
 
-def test_a_bundle_that_cannot_be_written_leaves_nothing(place: Place) -> None:
-    generation = place.put("acme-beam")
-    file = place.home / "none" / "all.zip"
+def test_a_bundle_that_cannot_be_written_leaves_nothing(installed: Place) -> None:
+    generation = present(installed)
+    file = installed.home / "none" / "all.zip"
     with pytest.raises(InstallFailed, match="could not be written"):
-        create_bundle(generation.lock, WheelStore(place.state), file)
-    next((place.state / "wheels").rglob("acme_lib*")).unlink()
+        create_bundle(generation.lock, WheelStore(installed.state), file)
+    next((installed.state / "wheels").rglob("acme_lib*")).unlink()
     with pytest.raises(InstallFailed, match="acme_lib"):
-        create_bundle(generation.lock, WheelStore(place.state), place.home / "all.zip")
-    assert sorted(path.name for path in place.home.iterdir()) == ["index", "state"]
+        create_bundle(generation.lock, WheelStore(installed.state), installed.home / "all.zip")
+    assert sorted(path.name for path in installed.home.iterdir()) == ["index", "state"]
 
 
-def test_from_lock_brings_everything_back_without_an_index(place: Place) -> None:
-    first = place.put("acme-beam")
-    shutil.rmtree(place.index)
-    shutil.rmtree(place.state / "generations")
-    back = place.put(verb="from-lock")
+def test_from_lock_brings_everything_back_without_an_index(installed: Place) -> None:
+    first = present(installed)
+    shutil.rmtree(installed.index)
+    shutil.rmtree(installed.state / "generations")
+    back = installed.put(verb="from-lock")
     assert back.lock == first.lock
     assert back.number == 1
-    assert changed(place.resolve(verb="from-lock")) == []
+    assert changed(installed.resolve(verb="from-lock")) == []
 
 
-def test_from_lock_after_another_python(place: Place) -> None:
-    lock = place.put("acme-beam").lock
+def test_from_lock_after_another_python(installed: Place) -> None:
+    lock = present(installed).lock
     old = replace(lock, python="3.9", base={**lock.base, "iocmng": "2.9"})
-    write_lock(place.state, old)
-    again = place.resolve(verb="from-lock").lock
+    write_lock(installed.state, old)
+    again = installed.resolve(verb="from-lock").lock
     assert again == lock
 
 
@@ -177,14 +201,14 @@ def test_from_lock_looks_for_what_fits_the_base_of_now(place: Place, monkeypatch
     assert any("do not go with this base" in line for line in place.said)
 
 
-def test_a_lost_wheel_is_fetched_again_and_has_to_be_the_same(place: Place) -> None:
-    lock = place.put("acme-beam").lock
-    shutil.rmtree(place.state / "wheels")
-    assert place.resolve(verb="from-lock").lock == lock
-    shutil.rmtree(place.state / "wheels")
-    wheel(place.index, "acme-lib", "1.0", files={"acme_lib/__init__.py": "VERSION = 'evil'\n"})
+def test_a_lost_wheel_is_fetched_again_and_has_to_be_the_same(installed: Place) -> None:
+    lock = present(installed).lock
+    shutil.rmtree(installed.state / "wheels")
+    assert installed.resolve(verb="from-lock").lock == lock
+    shutil.rmtree(installed.state / "wheels")
+    wheel(installed.index, "acme-lib", "1.0", files={"acme_lib/__init__.py": "VERSION = 'evil'\n"})
     with pytest.raises(InstallRefused, match="not what was locked"):
-        place.resolve(verb="from-lock")
+        installed.resolve(verb="from-lock")
 
 
 def test_without_a_lock_there_is_nothing_to_bring_back(place: Place) -> None:
@@ -192,21 +216,21 @@ def test_without_a_lock_there_is_nothing_to_bring_back(place: Place) -> None:
         place.resolve(verb="from-lock")
 
 
-def test_no_drift_no_findings(place: Place) -> None:
-    assert inspect(place.state) == ()
-    generation = place.put("acme-beam")
-    (generation.site / "acme_beam" / "__pycache__").mkdir()
-    (generation.site / "acme_beam" / "__pycache__" / "x.pyc").write_text("")
-    assert inspect(place.state) == ()
+def test_no_drift_no_findings(installed: Place, other: Place) -> None:
+    assert inspect(other.state) == ()
+    cache = present(installed).site / "acme_beam" / "__pycache__"
+    cache.mkdir()
+    (cache / "x.pyc").write_text("")
+    assert inspect(installed.state) == ()
 
 
-def test_files_of_the_environment(place: Place) -> None:
-    site = place.put("acme-beam").site
+def test_files_of_the_environment(installed: Place) -> None:
+    site = present(installed).site
     (site / "acme_beam" / "__init__.py").write_text("VERSION = 'edited'\n")
     (site / "acme_beam" / "config.yaml").unlink()
     (site / "acme_beam" / "more.py").write_text("")
     shutil.rmtree(site / "acme_lib-1.0.dist-info")
-    said = found(place, "install-drift")
+    said = found(installed, "install-drift")
     for text in (
         "acme_beam/__init__.py of acme-beam 1.0 has changed",
         "acme_beam/config.yaml of acme-beam 1.0: No such file",
@@ -214,15 +238,15 @@ def test_files_of_the_environment(place: Place) -> None:
         "acme-lib 1.0 is not there",
     ):
         assert any(text in line for line in said), (text, said)
-    assert {finding.hint for finding in bad(inspect(place.state))} == {"iocmng install --from-lock"}
+    assert {finding.hint for finding in bad(inspect(installed.state))} == {"iocmng install --from-lock"}
 
 
-def test_lock_and_generation(place: Place) -> None:
-    lock = place.put("acme-beam").lock
-    write_lock(place.state, replace(lock, distributions=lock.distributions[:1]))
-    assert found(place, "install-drift") == ["acme-lib: plugins.lock says nothing, installed is 1.0"]
-    (place.state / "plugins.lock").write_text("{")
-    (said,) = found(place, "install-broken")
+def test_lock_and_generation(installed: Place) -> None:
+    lock = present(installed).lock
+    write_lock(installed.state, replace(lock, distributions=lock.distributions[:1]))
+    assert found(installed, "install-drift") == ["acme-lib: plugins.lock says nothing, installed is 1.0"]
+    (installed.state / "plugins.lock").write_text("{")
+    (said,) = found(installed, "install-broken")
     assert "plugins.lock is corrupt" in said
 
 
@@ -241,35 +265,34 @@ def test_another_python_and_another_base(place: Place) -> None:
     assert second.startswith("numpy of the base was 1.0 when this was locked")
 
 
-def test_the_same_in_base_and_generation(place: Place) -> None:
-    place.put("acme-beam")
-    base = place.home / "base"
-    for path in place.index.glob("acme_lib*"):
+def test_the_same_in_base_and_generation(installed: Place) -> None:
+    base = installed.home / "base"
+    for path in installed.index.glob("acme_lib*"):
         with zipfile.ZipFile(path) as archive:
             archive.extractall(base)
     (base / "acme_beam.py").write_text("")
-    now = Base.read(place.state)
-    both = Base.read(place.state, [str(base), *now.folders])
-    (said,) = found(place, "install-twice", both)
+    now = Base.read(installed.state)
+    both = Base.read(installed.state, [str(base), *now.folders])
+    (said,) = found(installed, "install-twice", both)
     assert said == "acme-lib 1.0 was installed through the host, and 1.0 by pip; that of the base counts"
-    (hidden,) = found(place, "install-shadowed", both)
+    (hidden,) = found(installed, "install-shadowed", both)
     assert hidden.startswith("acme_beam of acme-beam 1.0 is never imported")
 
 
-def test_wheels_and_markers(place: Place) -> None:
-    generation = place.put("acme-beam")
-    store = place.state / "wheels"
+def test_wheels_and_markers(installed: Place) -> None:
+    generation = present(installed)
+    store = installed.state / "wheels"
     (store / "old_thing-1.0-py3-none-any.whl").write_text("")
     next(store.rglob("acme_lib*")).write_text("other")
     next(store.rglob("acme_beam*")).unlink()
-    said = found(place, "install-wheel")
+    said = found(installed, "install-wheel")
     assert any("acme_beam-1.0-py3-none-any.whl is gone" in line for line in said)
     assert any("acme_lib-1.0-py3-none-any.whl has changed" in line for line in said)
     assert any("old_thing-1.0-py3-none-any.whl is a wheel of no generation" in line for line in said)
     (generation.folder / MARKER).write_text("{")
-    (place.state / "generations" / "7").mkdir()
-    broken = found(place, "install-broken")
+    (installed.state / "generations" / "7").mkdir()
+    broken = found(installed, "install-broken")
     assert any("marker of generation 1 is damaged" in line for line in broken)
     assert any("generation 7 was not staged to its end" in line for line in broken)
-    place.generations.point(Pointer(current=5))
-    assert any("there is no generation 5" in line for line in found(place, "install-broken"))
+    installed.generations.point(Pointer(current=5))
+    assert any("there is no generation 5" in line for line in found(installed, "install-broken"))
