@@ -127,7 +127,8 @@ def not_hot(changes: Sequence[ChangedDistribution], users: Sequence[User]) -> tu
     going = _going(changes, users)
     for change in going.changes:
         found += [NotHot(change.name, reason) for reason in _of_files(change)]
-        found += [NotHot(change.name, reason) for reason in _of_users(change.name, users)]
+        if not _carried(change):
+            found += [NotHot(change.name, reason) for reason in _of_users(change.name, users)]
     live = any(user.live and user.needs & going.names for user in users)
     held = [
         *going.registered(),
@@ -196,6 +197,11 @@ def _of_files(change: ChangedDistribution) -> Iterator[str]:
             break
     for file in _runs_at_start(change.before):
         yield f"its {file} runs code at the start of Python, which cannot be taken back"
+
+
+def _carried(change: ChangedDistribution) -> bool:
+    """Whether a distribution does not change itself; who uses it is told of the one that it stands on."""
+    return bool(change.before and change.after and change.before.record == change.after.record)
 
 
 def _hooks(change: ChangedDistribution) -> bool:
