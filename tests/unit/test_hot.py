@@ -16,6 +16,7 @@ from iocmng.plugins import holders
 from iocmng.plugins.environment import Environment
 from iocmng.plugins.hot import not_hot, notes, still_running, users, with_dependents
 from iocmng.spec import InstanceSpec, Isolation, Kind, PluginRef
+from iocmng.wire import NotHot
 
 PLUGIN = """
 import dataclasses, enum, logging, re
