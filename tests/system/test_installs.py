@@ -7,7 +7,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +92,10 @@ class House:
 
     def instances(self) -> dict[str, str]:
         return {one.name: one.state for one in self.started.client.list()}
+
+    def interval(self, instance: str) -> tuple[object, str]:
+        (found,) = (one for one in self.started.client.show(instance).parameters if one.name == "interval")
+        return found.value, found.origin
 
     @property
     def current(self) -> int:
@@ -242,6 +246,13 @@ def test_a_directory_is_fetched_again(house: House, tmp_path: Path) -> None:
     assert done(again).generation is None
     assert again.plan is not None
     assert again.plan.empty
+    other = replace(source, parameters={"interval": 0.5})
+    assert [
+        one.change for one in done(house.started.client.install(source=other, wait=60.0)).plan.instances
+    ] == [  # type: ignore[union-attr]
+        "changed"
+    ]
+    assert house.interval("here") == (0.5, "request")
 
 
 def test_links_of_others_follow_pvs_that_come_and_go(house: House) -> None:

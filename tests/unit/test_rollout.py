@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pytest
@@ -221,3 +221,14 @@ def test_one_that_an_operator_stops_or_pauses_is_not_held_against_the_new_versio
         return await watching
 
     assert house.run(stopped_meanwhile()) == ""
+
+
+def test_a_pv_may_go_from_one_instance_to_another_of_a_different_name(house: House) -> None:
+    leaves = house.supervisor.get("leaves")
+    house.run(house.exchange.stop([leaves], ACTOR))
+    spec = describe("heir", parameters={"writes": 4.0})
+    inherited = replace(leaves.spec, name="heir", parameters=spec.parameters)
+    start(house, house.exchange.exchange([leaves], [Coming(inherited)]))
+    house.bench.step(1.0)
+    assert house.pv("heir", "OUT").value == 4.0
+    assert [one.name for one in house.supervisor] == ["heir", "stays"]

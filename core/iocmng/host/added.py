@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from iocmng.settings import Settings
-from iocmng.settings.instances import InstanceSettings
+from iocmng.settings.instances import RequestedInstance
 from iocmng.statefiles import parse_object, read_state, write_atomic
 
 FORMAT = 1
@@ -27,12 +27,12 @@ class AddedInstances:
 
     def __init__(self, state_dir: Path, now: float) -> None:
         self._path = state_dir / FILE
-        self._instances: dict[str, InstanceSettings] = {}
+        self._instances: dict[str, RequestedInstance] = {}
         found = read_state(self._path, _parse, now=now)
         self.problems = [found.problem] if found.problem else []
         for entry in found.value or ():
             try:
-                settings = InstanceSettings.model_validate(entry)
+                settings = RequestedInstance.model_validate(entry)
             except ValidationError as error:
                 self.problems.append(
                     f"{self._path}: an added instance is dropped: {error.errors()[0]['msg']}: {entry}"
@@ -40,7 +40,7 @@ class AddedInstances:
             else:
                 self._instances[settings.instance] = settings
 
-    def __iter__(self) -> Iterable[InstanceSettings]:
+    def __iter__(self) -> Iterable[RequestedInstance]:
         return iter(tuple(self._instances.values()))
 
     def __contains__(self, name: str) -> bool:
@@ -52,7 +52,7 @@ class AddedInstances:
         added = tuple(one for name, one in self._instances.items() if name not in named)
         return replace(settings, instances=(*settings.instances, *added)) if added else settings
 
-    def add(self, instance: InstanceSettings) -> None:
+    def add(self, instance: RequestedInstance) -> None:
         """Keep one more. Blocks for the disk.
 
         Raises:
@@ -70,7 +70,7 @@ class AddedInstances:
         if gone & self._instances.keys():
             self._store({name: one for name, one in self._instances.items() if name not in gone})
 
-    def _store(self, instances: dict[str, InstanceSettings]) -> None:
+    def _store(self, instances: dict[str, RequestedInstance]) -> None:
         entries = [one.model_dump(mode="json", exclude_unset=True) for one in instances.values()]
         write_atomic(self._path, json.dumps({"format": FORMAT, "instances": entries}, indent=1).encode())
         self._instances = instances

@@ -126,6 +126,21 @@ class Changing:
         arriving = tuple(one for one in catalog.candidates if one.spec.name == wanted.instance)
         return self.with_places(Change(generation=here, was=here, arriving=arriving))
 
+    async def settings(self, generation: Generation, distributions: Collection[str]) -> Change:
+        """Find out what instances of unchanged distributions are with what a generation's lock says of them."""
+        running = [one.spec for one in self._supervisor]
+        catalog = await asyncio.to_thread(self._found.judge, generation, distributions, running)
+        names = {
+            one.name for one in self._supervisor if canonical(one.spec.plugin.distribution) in distributions
+        }
+        change = Change(
+            lock=generation.lock,
+            generation=generation,
+            was=self._found.generation,
+            arriving=catalog.candidates,
+        )
+        return self.with_places(change, names)
+
     def renewed(self, instance: Instance) -> Change:
         """What it means to exchange an instance that was validated again for one with the records it asks for now."""
         here = self._found.generation
@@ -181,7 +196,7 @@ class Changing:
             made = self._exchanged(change.leaving, change.arriving, change.generation)
         except BaseException:
             if change.swap is not None:
-                change.swap.put_back()
+                await asyncio.to_thread(change.swap.put_back)
             raise
         return self._start(made, actor)
 
@@ -235,7 +250,7 @@ class Changing:
         made = [one for one in self._supervisor if one.name in names]
         await self._exchange.stop(made, actor)
         if change.swap is not None:
-            change.swap.put_back()
+            await asyncio.to_thread(change.swap.put_back)
         self._note(made, change.before, change.was)
         self._start(self._exchange.exchange(made, change.before), actor)
 

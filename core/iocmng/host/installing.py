@@ -12,6 +12,7 @@ from iocmng.host.changing import Changing
 from iocmng.host.ending import Ending
 from iocmng.host.finding_plugins import FoundPlugins
 from iocmng.host.installs import HostInstalls
+from iocmng.host.instance_changes import InstanceChanges
 from iocmng.host.performing import Performing
 from iocmng.plugins.candidate import Candidate
 from iocmng.plugins.installing.generations import Generations
@@ -92,12 +93,21 @@ def installs_of(plan: InstallPlan, host: Running) -> HostInstalls:
         return Installer(host.state_dir, plan.settings(), environ=plan.environ)
 
     exchange = Exchange(host.supervisor, make=host.make, told=host.told, autosave=host.autosave)
+    changing = Changing(plan.found, exchange, host.supervisor, host.desired, host.starts)
+    instances = InstanceChanges(
+        plan.found,
+        changing,
+        generations=generations,
+        added=plan.added,
+        settings=plan.settings,
+        safe=host.safe_mode,
+    )
     performing = Performing(
         plan.found,
-        Changing(plan.found, exchange, host.supervisor, host.desired, host.starts),
+        changing,
         generations=generations,
         installer=installer,
-        added=plan.added,
+        instances=instances,
         settings=plan.settings,
         ending=host.ending,
         restart_required=host.restart_required,
@@ -105,6 +115,7 @@ def installs_of(plan: InstallPlan, host: Running) -> HostInstalls:
     )
     return HostInstalls(
         performing,
+        instances,
         host.supervisor,
         generations=generations,
         added=plan.added,

@@ -13,6 +13,7 @@ from iocmng import names
 from iocmng.errors import BadInput, ExitCode, InstallFailed, IocmngError, NotFound, Refused
 from iocmng.host.added import AddedInstances
 from iocmng.host.ending import Ending
+from iocmng.host.instance_changes import InstanceChanges
 from iocmng.host.operation import Operation
 from iocmng.host.performing import Performing
 from iocmng.plugins.environment import canonical
@@ -22,7 +23,7 @@ from iocmng.runtime.events import EventBus
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.settings import InstallSettings
-from iocmng.settings.instances import InstanceSettings
+from iocmng.settings.instances import RequestedInstance
 from iocmng.wire import (
     Actor,
     EventKind,
@@ -43,6 +44,7 @@ class HostInstalls:
 
     Args:
         performing: Does what is asked for, step by step.
+        instances: Changes single ones.
         supervisor: The host's instances.
         generations: What is staged.
         added: Instances beside those of the site file.
@@ -56,6 +58,7 @@ class HostInstalls:
     def __init__(
         self,
         performing: Performing,
+        instances: InstanceChanges,
         supervisor: Supervisor,
         *,
         generations: Generations,
@@ -67,6 +70,7 @@ class HostInstalls:
         boot_id: str,
     ) -> None:
         self._performing = performing
+        self._instances = instances
         self._supervisor = supervisor
         self._generations = generations
         self._added = added
@@ -221,13 +225,13 @@ class HostInstalls:
         if prefix is not None:
             given["prefix"] = prefix
         try:
-            wanted = InstanceSettings.model_validate(given)
+            wanted = RequestedInstance.model_validate(given)
         except ValidationError as error:
             raise BadInput(f"instance {name!r}: {error.errors()[0]['msg']}") from error
         request = InstallRequest(verb=InstallVerb.INSTALL, requirements=(name,))
         distribution = canonical(plugins[plugin].spec.plugin.distribution)
         return self._start(
-            request, actor, lambda operation: self._performing.add(operation, wanted, distribution)
+            request, actor, lambda operation: self._instances.add(operation, wanted, distribution)
         )
 
     def remove(self, instance: str, actor: Actor) -> OperationView:
@@ -238,7 +242,7 @@ class HostInstalls:
         found = self._supervisor.get(instance)
         request = InstallRequest(verb=InstallVerb.UNINSTALL, requirements=(instance,))
         if instance in self._added:
-            return self._start(request, actor, lambda operation: self._performing.drop(operation, found))
+            return self._start(request, actor, lambda operation: self._instances.drop(operation, found))
         if why := self._why_only_disabled(found):
             return self._start(request, actor, lambda operation: self._disabled(operation, instance, why))
         distribution = found.spec.plugin.distribution
@@ -279,10 +283,10 @@ class HostInstalls:
             self._alone()
         except Refused as refused:
             return refused.detail
-        if why := self._performing.why_not_renewed(instance):
+        if why := self._instances.why_not_renewed(instance):
             return why
         request = InstallRequest(verb=InstallVerb.UPGRADE, requirements=(instance.name,))
-        self._start(request, actor, lambda operation: self._performing.renew(operation, instance))
+        self._start(request, actor, lambda operation: self._instances.renew(operation, instance))
         return ""
 
     async def rescan(self, actor: Actor) -> Mapping[str, Any]:
@@ -292,7 +296,7 @@ class HostInstalls:
             Refused: An operation is under way.
         """
         self._alone()
-        found = await self._performing.rescan(actor)
+        found = await self._instances.rescan(actor)
         self._events.publish(EventKind.AUDIT, text="rescan", data=found, actor=actor)
         return found
 

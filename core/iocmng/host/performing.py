@@ -5,32 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from iocmng.errors import BadInput, InstallFailed, InstallRefused, Refused, SparesShort
-from iocmng.host.added import AddedInstances
+from iocmng.errors import BadInput, InstallFailed, InstallRefused, Refused
 from iocmng.host.changing import Changing
 from iocmng.host.ending import Ending
 from iocmng.host.finding_plugins import FoundPlugins
+from iocmng.host.instance_changes import InstanceChanges
 from iocmng.host.operation import Operation
 from iocmng.host.planning import Change, complete_plan
+from iocmng.host.refusing import refuse_invalid, refuse_without_restart
 from iocmng.plugins.installing.changes import changes_between
 from iocmng.plugins.installing.generations import Generations, usable
 from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolution
-from iocmng.runtime.instance import Instance
 from iocmng.settings import InstallSettings
-from iocmng.settings.instances import InstanceSettings
-from iocmng.wire import Actor, InstallVerb, Level, OperationState, PlanView, Step
+from iocmng.wire import InstallVerb, OperationState, PlanView, Step
 
 if TYPE_CHECKING:
     from iocmng.plugins.installing.installer import Installer
 
 _log = logging.getLogger("iocmng.install")
-RAISE_SPARES = (
-    "raise `spares` in the site file, or install with --restart-host: at its start a host makes all records"
-)
 
 
 class Performing:
@@ -41,7 +37,7 @@ class Performing:
         changing: Exchanges instances and modules.
         generations: What is staged.
         installer: Made anew for each operation: its settings may have changed.
-        added: Instances beside those of the site file.
+        instances: Changes single ones.
         settings: The section `install` in force.
         ending: How the host ends.
         restart_required: Told whether a generation waits for the next start of the host.
@@ -55,7 +51,7 @@ class Performing:
         *,
         generations: Generations,
         installer: Callable[[], Installer],
-        added: AddedInstances,
+        instances: InstanceChanges,
         settings: Callable[[], InstallSettings],
         ending: Ending,
         restart_required: Callable[[bool], None],
@@ -65,7 +61,7 @@ class Performing:
         self._changing = changing
         self._generations = generations
         self._installer = installer
-        self._added = added
+        self._instances = instances
         self._settings = settings
         self._ending = ending
         self._restart_required = restart_required
@@ -92,7 +88,7 @@ class Performing:
         with operation.step(Step.PLAN):
             resolution = await asyncio.to_thread(installer.resolve, request, operation.tell)
         if not resolution.changes:
-            await self._unchanged(operation, installer, resolution)
+            await self._instances.unchanged(operation, installer, resolution)
             return
         with operation.step(Step.DIFF):
             plan = PlanView(distributions=resolution.changes)
@@ -105,13 +101,6 @@ class Performing:
         except BaseException:
             await self._discard_unless_in_force(generation)
             raise
-
-    async def _unchanged(self, operation: Operation, installer: Installer, resolution: Resolution) -> None:
-        """The same distributions; the roots may differ: what was a dependency may be asked for now."""
-        operation.plan(PlanView())
-        if self.generation is not None and not operation.view.planned_only:
-            await asyncio.to_thread(installer.write_lock, resolution.lock)
-        operation.end(OperationState.DONE, resolution.remark or "nothing changes: what is asked for is here")
 
     def _nothing_pending(self, operation: Operation) -> None:
         pointer = self._generations.pointer()
@@ -143,6 +132,8 @@ class Performing:
                 operation.end(OperationState.DONE, text)
                 return
             number = pointer.previous if wanted is None else wanted
+            if number == pointer.current == NOTHING:
+                raise Refused("there is nothing to go back to: nothing is installed through the host")
             if number == pointer.current:
                 raise Refused(
                     f"generation {number} is in force already", hint="iocmng generations lists the others"
@@ -178,7 +169,7 @@ class Performing:
             change = await self._changing.probe(resolution, generation, operation.tell)
             plan = complete_plan(plan, change, safe=self._safe)
             operation.plan(plan)
-            self._valid(change)
+            refuse_invalid(change)
         if operation.view.planned_only:
             if generation is not None:
                 await self._discard_unless_in_force(generation)
@@ -189,7 +180,7 @@ class Performing:
             return
         with operation.step(Step.SWITCH):
             if not request.restart_host:
-                _only_by_restart(plan)
+                refuse_without_restart(plan)
             number = generation.number if generation else NOTHING
             pointer = self._generations.pointer()
             await self._point(replace(pointer, pending=number, attempts=0))
@@ -208,20 +199,6 @@ class Performing:
             f"staged; the host takes it over at its next start, because {why}",
             hint="iocmng restart-host, or iocmng rollback to drop it",
         )
-
-    def _valid(self, change: Change) -> None:
-        errors = [
-            f"{one.spec.name}: {finding}"
-            for one in change.arriving
-            for finding in one.findings
-            if finding.level is Level.ERROR
-        ]
-        if errors:
-            raise InstallRefused(
-                errors[0] + (f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""),
-                hint="mend the plugin, or its entry in the site file, and install again",
-                code="probe",
-            )
 
     async def _switch(self, operation: Operation, change: Change, installer: Installer) -> None:
         pointer = self._generations.pointer()
@@ -257,7 +234,7 @@ class Performing:
                 OperationState.ROLLED_BACK,
                 f"{reason}; generation {pointer.current} is back",
                 code="not-confirmed",
-                hint="iocmng logs NAME says more",
+                hint=f"iocmng logs {reason.partition(' ')[0]} says more",
             )
             return
         assert change.lock is not None
@@ -277,97 +254,3 @@ class Performing:
             await self._point(pointer)
         except InstallFailed as error:
             _log.error("%s", error)
-
-    async def add(self, operation: Operation, wanted: InstanceSettings, distribution: str) -> None:
-        """Take another instance of a plugin in."""
-        with operation.step(Step.PROBE):
-            change = await self._changing.another(wanted, distribution)
-            plan = complete_plan(PlanView(), change, safe=self._safe)
-            operation.plan(plan)
-            self._valid(change)
-            if plan.spares:
-                _only_by_restart(plan)
-        with operation.step(Step.SWITCH):
-            started = await self._changing.switch(change, operation.actor)
-        try:
-            with operation.step(Step.CONFIRM):
-                reason = await self._changing.confirm(started, self._settings().confirm_for, operation.tell)
-                if reason:
-                    raise InstallFailed(reason, hint="iocmng logs NAME says more")
-                await asyncio.to_thread(self._added.add, wanted)
-        except BaseException:
-            await self._changing.take_back(change, operation.actor)
-            raise
-        await self._changing.keep(change)
-        operation.end(OperationState.DONE, change.words)
-
-    def why_not_renewed(self, instance: Instance) -> str:
-        """Why an instance cannot get the records that it asks for now, or ""."""
-        lacking = self._changing.renewed(instance).lacking
-        return (
-            f"not enough spare records ({_short(lacking)}): restart the host for its new PVs"
-            if lacking
-            else ""
-        )
-
-    async def renew(self, operation: Operation, instance: Instance) -> None:
-        """Exchange an instance that was validated again for one with the records it asks for now."""
-        change = self._changing.renewed(instance)
-        operation.plan(complete_plan(PlanView(), change, safe=self._safe))
-        with operation.step(Step.SWITCH):
-            await self._changing.stop(change, operation.actor)
-            await self._changing.switch(change, operation.actor)
-        await self._changing.keep(change)
-        operation.end(OperationState.DONE, f"{instance.name} has its new PVs")
-
-    async def rescan(self, actor: Actor) -> dict[str, Any]:
-        """Take in what pip has installed in the base since; what changed or went waits for a restart of the host."""
-        different, added = await asyncio.to_thread(self._found.look_again)
-        started: list[str] = []
-        remark = ""
-        change = self._changing.with_places(
-            Change(generation=self.generation, was=self.generation, arriving=added)
-        )
-        if change.lacking:
-            remark = f"not enough spare records: {_short(change.lacking)}; {RAISE_SPARES}"
-        elif added:
-            started = [one.name for one in await self._changing.switch(change, actor)]
-            await self._changing.keep(change)
-        waits = bool(remark or different["removed"] or different["changed"])
-        return {**different, "started": started, "restart_required": waits, "remark": remark}
-
-    async def drop(self, operation: Operation, instance: Instance) -> None:
-        """Take an added instance out."""
-        change = self._changing.without(instance)
-        operation.plan(complete_plan(PlanView(), change, safe=self._safe))
-        with operation.step(Step.SWITCH):
-            await asyncio.to_thread(self._added.remove, [instance.name])
-            await self._changing.stop(change, operation.actor, must_end=False)
-            await self._changing.switch(change, operation.actor)
-        await self._changing.keep(change)
-        operation.end(OperationState.DONE, change.words)
-
-
-def _only_by_restart(plan: PlanView) -> None:
-    """Refuse what an admin has to decide before anything changes.
-
-    Raises:
-        SparesShort: There are not enough spare records.
-        Refused: Clients of some PVs would have to connect anew.
-    """
-    if plan.spares:
-        raise SparesShort(
-            f"not enough spare records: {_short(plan.spares)}", lacking=plan.spares, hint=RAISE_SPARES
-        )
-    anew = [pv.name for pv in plan.pvs if pv.reconnect]
-    if anew:
-        some = ", ".join(anew[:3]) + (f" and {len(anew) - 3} more" if len(anew) > 3 else "")
-        raise Refused(
-            f"clients of {some} would have to connect anew: another record type or size",
-            hint="--accept-reconnect goes on, --restart-host makes it at the next start",
-            code="reconnect",
-        )
-
-
-def _short(lacking: Mapping[str, tuple[int, int]]) -> str:
-    return ", ".join(f"{kind} {needed} needed, {free} free" for kind, (needed, free) in lacking.items())

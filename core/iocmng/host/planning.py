@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from iocmng.plugins.candidate import Candidate
-from iocmng.plugins.installing.model import Generation, Lock
+from iocmng.plugins.installing.model import Generation, Lock, OriginKind
 from iocmng.plugins.modules import ModuleSwap
 from iocmng.plugins.ownership import ChangedDistribution
 from iocmng.runtime.instance import Instance
@@ -15,6 +15,7 @@ from iocmng.wire import DistributionChange, Finding, InstanceChange, NotHot, Pla
 
 SAFE_MODE = NotHot("iocmng", "the host is in safe mode and runs no plugins")
 _FEW = 4
+_DIRECTORIES = (OriginKind.PLUGIN_DIRECTORY, OriginKind.GIT_PLUGIN_DIRECTORY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +59,16 @@ class Change:
     @property
     def words(self) -> str:
         """What has changed, in one line."""
-        told = [_changed(one) for one in self.distributions]
+        told = [_changed(one, self._plugin(one.name)) for one in self.distributions]
         return "; ".join([*told, _instances("added", self.added), _instances("removed", self.removed)]).strip(
             "; "
         )
+
+    def _plugin(self, distribution: str) -> str:
+        """The plugin of a plugin directory, whose distribution nobody has named; "" for others."""
+        locks = (self.lock, self.was.lock if self.was else None)
+        roots = (lock.root(distribution) for lock in locks if lock is not None)
+        return next((root.plugin for root in roots if root and root.origin.kind in _DIRECTORIES), "")
 
     @property
     def added(self) -> list[str]:
@@ -76,12 +83,13 @@ class Change:
         return [one.name for one in self.leaving if one.name not in stay]
 
 
-def _changed(change: DistributionChange) -> str:
+def _changed(change: DistributionChange, plugin: str) -> str:
+    name = plugin or change.name
     if not change.before:
-        return f"{change.name} {change.after} is installed"
+        return f"{name}{'' if plugin else ' ' + change.after} is installed"
     if not change.after:
-        return f"{change.name} {change.before} is removed"
-    return f"{change.name} {change.before} -> {change.after}"
+        return f"{name}{'' if plugin else ' ' + change.before} is removed"
+    return f"{name} is changed" if plugin else f"{name} {change.before} -> {change.after}"
 
 
 def _instances(what: str, names: Sequence[str]) -> str:

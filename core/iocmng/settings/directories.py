@@ -183,16 +183,19 @@ def _source(entry: DirectoryEntry, report: Report, file: Path) -> SourceRequest 
     )
 
 
-def instance_settings(plugin: str, given: Mapping[str, Any]) -> InstanceSettings:
+def instance_settings(
+    plugin: str, given: Mapping[str, Any], form: type[InstanceSettings] = InstanceSettings
+) -> InstanceSettings:
     """What the previous system's words say about an instance: auto_start, autostart_order and so on.
 
     Args:
         plugin: Name of the plugin and its instance.
         given: `auto_start`, `auto_start_on_boot`, `autostart_order`, `parameters`, as far as they are stated.
+        form: Who says it.
     """
     order = given.get("autostart_order")
     supervision = SupervisionKeys() if order is None else SupervisionKeys(start_order=order)
-    return InstanceSettings(
+    return form(
         plugin=plugin,
         parameters=dict(given.get("parameters") or {}),
         enabled=bool(given.get("auto_start", True) and given.get("auto_start_on_boot", True)),

@@ -32,3 +32,17 @@ class InstanceSettings(Strict):
     def instance(self) -> str:
         """The instance's name."""
         return self.name or self.plugin
+
+    @property
+    def origin(self) -> str:
+        """Where its parameters come from, as `show` names it."""
+        return "site"
+
+
+class RequestedInstance(InstanceSettings):
+    """The same, asked for over HTTP while the host ran."""
+
+    @property
+    def origin(self) -> str:
+        """Where its parameters come from, as `show` names it."""
+        return "request"

@@ -254,7 +254,7 @@ def _parameters(
         (origin, values)
         for origin, values in (
             (layers.ENVIRONMENT, from_environ),
-            (layers.SITE, site.parameters if site else None),
+            (site.origin if site else layers.SITE, site.parameters if site else None),
             (layers.REQUEST, requested),
             (layers.SET, chosen),
         )

@@ -11,6 +11,7 @@ from iocmng.plugins.discovery import Discovered, advertised
 from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.installing.model import LISTED, Lock, OriginKind, Root
 from iocmng.settings.directories import instance_settings
+from iocmng.settings.instances import InstanceSettings, RequestedInstance
 from iocmng.settings.settings import Settings
 
 
@@ -53,7 +54,10 @@ def _with_settings(one: Discovered, root: Root, settings: Settings | None) -> Di
     entry = next((entry for entry in entries if entry.name == one.plugin.name and not entry.broken), None)
     if entry is not None:
         return replace(one, site=entry.settings, findings=(*entry.findings, *one.findings))
-    return replace(one, site=instance_settings(one.plugin.name, root.instance)) if root.instance else one
+    if not root.instance:
+        return one
+    form = InstanceSettings if root.instance.get(LISTED) else RequestedInstance
+    return replace(one, site=instance_settings(one.plugin.name, root.instance, form))
 
 
 def _left(plugin: str, root: Root, settings: Settings, without: Collection[str]) -> bool:

@@ -107,7 +107,10 @@ class Exchange(Generic[A]):
         specs = [self._with_kept_values(one.spec, before) for one in arriving]
         after = {record.name: record for spec in specs for record in spec.records}
         gone = [record for name, record in before.items() if name not in after]
+        owners = {record.name: one.name for one in leaving for record in one.spec.records}
+        moved = [name for spec in specs for name in _names(spec) if owners.get(name, spec.name) != spec.name]
         taken: list[str] = []
+        self._records.depart(moved)
         try:
             for spec in specs:
                 self._records.arrive(spec.records, source=spec.name)
@@ -155,6 +158,10 @@ class Exchange(Generic[A]):
             except (TypeError, ValueError) as error:
                 _log.warning("%s does not keep its value: %s", record.name, error)
         return with_values(spec, values)
+
+
+def _names(spec: InstanceSpec) -> list[str]:
+    return [record.name for record in spec.records]
 
 
 def with_values(spec: InstanceSpec, values: Mapping[str, Value]) -> InstanceSpec:
