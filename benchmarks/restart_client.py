@@ -28,9 +28,15 @@ def new_ca(names: list[str]) -> Look:
 
     def look() -> bool:
         channel = epics.ca.create_channel(next(turns), connect=False)
-        found = epics.ca.connect_channel(channel, timeout=TRY) and epics.ca.get(channel, timeout=TRY)
-        epics.ca.clear_channel(channel)
-        return found not in (None, False)
+        try:
+            return bool(epics.ca.connect_channel(channel, timeout=TRY)) and (
+                epics.ca.get(channel, timeout=TRY) is not None
+            )
+        except (epics.ca.ChannelAccessException, epics.ca.CASeverityException):
+            # The server has gone between two of these calls.
+            return False
+        finally:
+            epics.ca.clear_channel(channel)
 
     return look
 
