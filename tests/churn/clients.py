@@ -91,11 +91,8 @@ def lost_cycles(stamps: list[float], interval: float) -> int:
 
 def lateness(stamps: list[float], interval: float) -> list[float]:
     """Seconds that each cycle was late: due times are whole intervals apart, and the least late one is on time."""
-    if not stamps:
-        return []
-    offsets = [(stamp - stamps[0]) % interval for stamp in stamps]
-    phases = [offset - interval if offset > interval / 2 else offset for offset in offsets]
-    return [phase - min(phases) for phase in phases]
+    moved = [stamp - number * interval for number, stamp in enumerate(stamps)]
+    return [(one - min(moved)) % interval for one in moved] if moved else []
 
 
 def percentile(values: list[float], share: float) -> float:
