@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from support.wheels import wheel
 from iocmng.errors import NotFound, Refused
 from iocmng.wire import InstallRequest, InstallVerb, OperationState, OperationView, SourceRequest, Step
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin-directory"
 STAYING = ("stays", "follows")
 STAYS = """
 from iocmng import TaskBase
@@ -230,18 +232,18 @@ def test_another_record_type_makes_clients_connect_anew_only_when_accepted(house
     house.started.host.read("ca", "INST:BEAM:COUNT", 55.0)
 
 
-def test_a_directory_is_fetched_again(house: House, tmp_path: Path) -> None:
-    folder = tmp_path / "here"
-    folder.mkdir()
-    (folder / "here.py").write_text(STAYS.replace("Stays", "Here").replace("self.cycle_count", "1"))
-    (folder / "config.yaml").write_text(CONFIG.format(unit="V", more=""))
-    source = SourceRequest(name="here", local_path=str(folder), parameters={"interval": 0.2})
+def test_the_example_of_a_directory_is_installed_and_fetched_again(house: House, tmp_path: Path) -> None:
+    folder = tmp_path / "chiller"
+    shutil.copytree(EXAMPLE, folder)
+    source = SourceRequest(name="chiller", local_path=str(folder), parameters={"interval": 0.2})
     done(house.started.client.install(source=source, wait=60.0))
-    house.value("here", 1)
-    (folder / "here.py").write_text(STAYS.replace("Stays", "Here").replace("self.cycle_count", "2"))
-    request = InstallRequest(verb=InstallVerb.FETCH, requirements=("here",))
+    assert house.started.host.read("ca", "INST:CHILLER:COOLING", 1) == 1
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("value: 285.0", "value: 297.0"))
+    request = InstallRequest(verb=InstallVerb.FETCH, requirements=("chiller",))
     done(house.started.client.begin(request, wait=60.0))
-    house.value("here", 2)
+    house.started.host.write("pva", "INST:CHILLER:SETPOINT", 297.0)
+    assert house.started.host.read("ca", "INST:CHILLER:COOLING", 0) == 0
     again = house.started.client.begin(request, wait=60.0)
     assert done(again).generation is None
     assert again.plan is not None
@@ -252,7 +254,7 @@ def test_a_directory_is_fetched_again(house: House, tmp_path: Path) -> None:
     ] == [  # type: ignore[union-attr]
         "changed"
     ]
-    assert house.interval("here") == (0.5, "request")
+    assert house.interval("chiller") == (0.5, "request")
 
 
 def test_links_of_others_follow_pvs_that_come_and_go(house: House) -> None:
