@@ -126,10 +126,7 @@ class Performing:
             pointer = self._generations.pointer()
             wanted = operation.request.generation
             if pointer.pending is not None and wanted in (None, pointer.current):
-                await self._point(replace(pointer, pending=None, attempts=0))
-                self._restart_required(False)
-                text = f"generation {pointer.pending} is dropped; generation {pointer.current} stays"
-                operation.end(OperationState.DONE, text)
+                await self._drop_pending(operation, pointer)
                 return
             number = pointer.previous if wanted is None else wanted
             if number == pointer.current == NOTHING:
@@ -148,6 +145,24 @@ class Performing:
             plan = PlanView(distributions=resolution.changes)
             operation.plan(plan)
         await self._take_up(operation, plan, resolution, generation, installer)
+
+    async def _drop_pending(self, operation: Operation, pointer: Pointer) -> None:
+        await self._point(replace(pointer, pending=None, attempts=0))
+        running = self.generation.number if self.generation else NOTHING
+        text = f"generation {pointer.pending} is dropped"
+        if running != pointer.pending:
+            self._restart_required(False)
+            operation.end(OperationState.DONE, f"{text}; generation {pointer.current} stays")
+        elif operation.request.restart_host:
+            self._ending.restart()
+            operation.end(OperationState.RESTARTING, f"{text}; the host restarts with {pointer.current}")
+        else:
+            self._restart_required(True)
+            operation.end(
+                OperationState.RESTART_REQUIRED,
+                f"{text}; it runs until the host restarts with generation {pointer.current}",
+                hint="iocmng restart-host",
+            )
 
     def _without_all(self, operation: Operation) -> Resolution:
         before = self._generations.in_force()
