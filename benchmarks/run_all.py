@@ -1,6 +1,6 @@
 """Run every benchmark and put the figures into docs/performance.md.
 
-Run `python benchmarks/run_all.py [--only NAME]… [--print]`; it takes about 40 minutes.
+Run `python benchmarks/run_all.py [--only NAME]… [--print]`; it takes about an hour.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ RUNS = {
     "cli_list": 12,
     "start": 3,
     "restart_host": 3,
+    "arrival": 3,
+    "upgrades": 1,
     "idle": 3,
     "lateness": 3,
     "reaction": 3,
