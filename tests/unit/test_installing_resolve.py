@@ -239,6 +239,18 @@ def test_a_plugin_takes_its_whole_distribution_along(place: Place) -> None:
     assert "acme-two goes, and with it north, south" in place.said
 
 
+def test_a_plugin_is_called_as_it_is_written(place: Place) -> None:
+    for version in ("1.0", "2.0", "3.0"):
+        wheel(place.index, "acme-pumps", version, plugin="my_pump")
+    place.put("acme-pumps==1.0")
+    assert changed(place.resolve("my_pump", verb="upgrade")) == [("acme-pumps", "1.0", "3.0")]
+    assert changed(place.resolve("my_pump<3", verb="upgrade")) == [("acme-pumps", "1.0", "2.0")]
+    assert changed(place.resolve("Acme_Pumps", verb="upgrade")) == [("acme-pumps", "1.0", "3.0")]
+    assert changed(place.resolve("my_pump", verb="uninstall")) == [("acme-pumps", "1.0", "")]
+    with pytest.raises(NotFound, match="my-pump is not installed"):
+        place.resolve("my-pump", verb="upgrade")
+
+
 def test_two_ways_to_understand_a_name_are_told(place: Place) -> None:
     wheel(place.index, "acme-beam", plugin="acme-lib")
     wheel(place.index, "acme-lib")

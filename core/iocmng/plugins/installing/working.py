@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
@@ -133,10 +134,15 @@ class Working:
             if not wanted.from_index:
                 self._build(draft, wanted)
                 continue
-            name = distribution_of(wanted.name, plugins) or wanted.name
+            asked = Requirement(wanted.requirement)
+            # A plugin is called as it is written, a distribution in any spelling.
+            name = distribution_of(asked.name, plugins) or wanted.name
             if name not in draft.keep:
-                refuse_base(name, self.base.versions)
-            requirement = wanted.requirement if name == wanted.name else name
+                refuse_base(self._in_base(asked.name), self.base.versions)
+            requirement = wanted.requirement
+            if name != wanted.name:
+                asked.name = name
+                requirement = str(asked)
             root = draft.roots.get(name)
             if root and root.origin.fetched and requirement == name:
                 self._build(draft, sources.of_root(root))
