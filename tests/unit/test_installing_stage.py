@@ -138,6 +138,22 @@ def test_what_the_base_has_is_refused(
         together(place)
 
 
+def test_only_what_a_distribution_put_there_loses_by_a_package(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = place.home / "base"
+    (base / "ramp").mkdir(parents=True)
+    (base / "ramp" / "ramp.py").write_text("")
+    monkeypatch.syspath_prepend(str(base))
+    wheel(place.index, "ramp")
+    together(place)
+    owned = wheel(place.home, "acme-part", files={"acme_part/__init__.py": "", "ramp/part.py": ""})
+    with zipfile.ZipFile(owned) as archive:
+        archive.extractall(base)
+    with pytest.raises(InstallRefused, match=r"acme-part 1\.0 of the base and ramp 1\.0 both bring ramp"):
+        together(place)
+
+
 def test_programs_of_two_that_are_called_alike_are_refused(place: Place) -> None:
     wheel(place.index, "acme-north", scripts={"beamer": "acme_north:main"})
     wheel(place.index, "acme-south", scripts={"beamer": "acme_south:main"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from iocmng.errors import InstallRefused
@@ -41,7 +41,10 @@ def shadowed(layout: Layout, base: Base) -> Iterator[tuple[str, str]]:
             continue
         for folder in base.folders:
             if place := _module_in(Path(folder), module):
-                yield _owner(base, folder, place), ".".join(module)
+                yield _owner_of(base, folder, place), ".".join(module)
+                break
+            if owner := _hidden_in(base, folder, module):
+                yield owner, ".".join(module)
                 break
     inside = {module[0] for module in layout.modules}
     for file in layout.files:
@@ -49,7 +52,7 @@ def shadowed(layout: Layout, base: Base) -> Iterator[tuple[str, str]]:
         if file.startswith(f"{SITE}/") and name.partition("/")[0].split(".")[0] not in inside:
             for folder in base.folders:
                 if os.path.lexists(os.path.join(folder, name)):
-                    yield _owner(base, folder, name), name
+                    yield _owner_of(base, folder, name), name
                     break
 
 
@@ -65,15 +68,28 @@ def _module_in(folder: Path, module: Module) -> str:
                 return (place / f"__init__{suffix}").relative_to(folder).as_posix()
         if not place.is_dir():
             return ""
-    # A namespace package of the base that lies below a package of the wheel.
-    inner = next(place.rglob("*.py"), None)
-    return inner.relative_to(folder).as_posix() if inner else ""
+    return ""
 
 
-def _owner(base: Base, folder: str, place: str) -> str:
+def _hidden_in(base: Base, folder: str, module: Module) -> str:
+    """The distribution of the base whose part of a namespace a package of that name would hide, "" for none.
+
+    A folder that no distribution put there has nothing to lose: its name alone brings no module.
+    """
+    below = "/".join(module) + "/"
+    if not Path(folder, below).is_dir():
+        return ""
+    return _owner(base, folder, lambda file: file.startswith(below) and file.endswith(".py"))
+
+
+def _owner_of(base: Base, folder: str, place: str) -> str:
+    return _owner(base, folder, lambda file: file == place) or f"{folder} of the base"
+
+
+def _owner(base: Base, folder: str, wanted: Callable[[str], bool]) -> str:
+    """The distribution of the base with such a file in a folder, "" for none."""
     for name, one in base.environment.installed.items():
         if one.folder and os.path.realpath(one.folder) == folder:
-            for line in one.record.splitlines():
-                if line.partition(",")[0] == place:
-                    return f"{name} {one.version} of the base"
-    return f"{folder} of the base"
+            if any(wanted(line.partition(",")[0]) for line in one.record.splitlines()):
+                return f"{name} {one.version} of the base"
+    return ""
