@@ -214,7 +214,10 @@ def test_the_newest_are_kept_and_never_those_in_force(generations: Generations, 
     said = generations.prune(keep=4)
     assert [view.number for view in generations.listed()] == [1, 2, 5, 8]
     assert any("9" in line and "not staged" in line for line in said)
+    assert any("scratch" in line and "did not end" in line for line in said)
     assert not (tmp_path / "scratch").exists()
+    (tmp_path / "scratch").mkdir()
+    assert generations.prune(keep=4) == ()
     wheels = sorted(path.parent.name for path in (tmp_path / "wheels").rglob("*.whl"))
     assert wheels == ["01", "02", "04", "05", "08"]
     assert sorted(path.name for path in (tmp_path / "wheels").iterdir()) == wheels

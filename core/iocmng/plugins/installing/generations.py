@@ -215,8 +215,9 @@ class Generations:
                 kept.append(generation)
             else:
                 yield self._removed(generation.folder, f"generation {number} is old")
-        if (self._state_dir / SCRATCH).exists():
-            yield self._removed(self._state_dir / SCRATCH, "an operation did not end")
+        scratch = self._state_dir / SCRATCH
+        if scratch.is_dir() and any(scratch.iterdir()):
+            yield self._removed(scratch, "an operation did not end")
         yield from self._wheels_pruned(kept)
 
     def _wheels_pruned(self, kept: list[Generation]) -> Iterator[str]:
