@@ -15,9 +15,9 @@ from iocmng.config import parse_config
 from iocmng.errors import BadInput
 from iocmng.lifecycle import JobState
 from iocmng.plugins.classcheck import check_script, check_script_file
-from iocmng.settings.childenv import child_environment
 from iocmng.runtime.script.command import command_line, find_script, path_problem
 from iocmng.runtime.script.output import MAX_LINE, Lines
+from iocmng.settings.childenv import child_environment
 from iocmng.spec import Kind, PluginRef
 from iocmng.spec.build import describe
 from iocmng.spec.script import ArgumentSpec, ScriptSpec
