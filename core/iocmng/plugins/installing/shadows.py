@@ -89,7 +89,8 @@ def _owner_of(base: Base, folder: str, place: str) -> str:
 def _owner(base: Base, folder: str, wanted: Callable[[str], bool]) -> str:
     """The distribution of the base with such a file in a folder, "" for none."""
     for name, one in base.environment.installed.items():
-        if one.folder and os.path.realpath(one.folder) == folder:
-            if any(wanted(line.partition(",")[0]) for line in one.record.splitlines()):
-                return f"{name} {one.version} of the base"
+        if not one.folder or os.path.realpath(one.folder) != folder:
+            continue
+        if any(wanted(line.partition(",")[0]) for line in one.record.splitlines()):
+            return f"{name} {one.version} of the base"
     return ""
