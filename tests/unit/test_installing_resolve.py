@@ -85,10 +85,29 @@ def test_another_host_is_refused(place: Place) -> None:
     assert refused.value.error_code == "conflict"
 
 
-def test_what_does_not_exist_is_refused(place: Place) -> None:
-    with pytest.raises(InstallRefused, match="acme-nowhere"):
-        place.resolve("acme-nowhere")
-    assert place.generations.listed() == ()
+@pytest.mark.parametrize("backend", ["uv", "pip"])
+def test_a_name_that_the_index_does_not_know(place: Place, backend: str) -> None:
+    beams(place)
+    wheel(place.index, "acme-poor", requires=["acme-nowhere"])
+    for asked in (["acme-nowhere>=2"], ["acme-beam", "acme-nowhere", "acme-lib"]):
+        with pytest.raises(NotFound, match="acme-nowhere is not on the index"):
+            place.resolve(*asked, backend=backend)
+    with pytest.raises(InstallRefused, match="acme-nowhere") as refused:
+        place.resolve("acme-poor", backend=backend)
+    assert refused.value.error_code == "conflict"
+    assert (place.generations.listed(), place.picture()) == ((), {})
+
+
+def test_all_of_a_request_or_none(place: Place) -> None:
+    beams(place)
+    damaged = wheel(place.home, "acme-torn")
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    wheel(place.index, "acme-odd", requires=["acme-lib>7"])
+    before = place.put("acme-lib").lock
+    for bad in (str(damaged), "acme-odd", "iocmng", "/nowhere/at/all"):
+        with pytest.raises((InstallRefused, NotFound), match=Path(bad).name):
+            place.resolve("acme-beam", bad)
+    assert place.resolve("acme-lib").lock == before
 
 
 def test_the_request_moves_nothing_that_it_does_not_name(place: Place) -> None:
@@ -297,6 +316,11 @@ def test_a_requirement_that_is_an_address_is_not_followed(place: Place) -> None:
     path = wheel(place.home, "acme-beam", requires=["acme-evil @ git+https://127.0.0.1:9/evil"])
     with pytest.raises(InstallRefused, match="requires acme-evil from an address"):
         place.resolve(str(path))
+    wheel(place.index, "acme-beam", requires=[f"acme-evil @ {(place.home / 'evil').as_uri()}"])
+    wheel(place.index, "acme-more", requires=["acme-beam"])
+    for name in ("acme-beam", "acme-more"):
+        with pytest.raises(InstallRefused, match="acme-beam requires acme-evil from an address"):
+            place.resolve(name)
 
 
 def test_conditions_that_exclude_everything_are_told(place: Place) -> None:

@@ -66,7 +66,8 @@ class Pip:
         )
         if done.code:
             words = words_of(question.index.redacted(done.output), _NOISE)
-            raise (unavailable if _AWAY.search(done.output) else unsolvable)(self.name, words)
+            away = _AWAY.search(done.output)
+            raise unavailable(self.name, words) if away else unsolvable(self.name, words, question)
         picks = tuple(map(_pick, json.loads(report.read_text())["install"]))
         if changed := sorted(pick.name for pick in picks if _held(pick, question)):
             raise InstallRefused(

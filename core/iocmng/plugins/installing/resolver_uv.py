@@ -70,7 +70,7 @@ class Uv:
         )
         words = words_of(question.index.redacted(done.output), _NOISE)
         if done.code == _NO_SOLUTION:
-            raise unsolvable(self.name, words.removeprefix("cause: "))
+            raise unsolvable(self.name, words.removeprefix("cause: "), question)
         if done.code:
             raise unavailable(self.name, words)
         found = {canonical(one["name"]): one["version"] for one in _ADDED.finditer(done.output)}

@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from iocmng.errors import InstallFailed, InstallRefused
+from packaging.requirements import Requirement
+
+from iocmng.errors import InstallFailed, InstallRefused, NotFound
+from iocmng.plugins.environment import canonical
 from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.model import Tell
 
 TIMEOUT = 600.0
 MOST_WORDS = 4_000
+_ABSENT = re.compile(
+    r"(?i:because )([\w.-]+) was not found in the (?:package registry|provided package locations)"
+    r"|satisfies the requirement ([\w.-]+)[^()]* \(from versions: none\)"
+)
+_ADDRESS = re.compile(
+    r"(?:dependencies for package `([^`=]+)[^`]*`.*)?Package `([^`]+)` was included as a URL dependency"
+)
+_CLOSED = re.compile(r"could not be queried due to a lack of valid authentication")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,7 @@ class Resolver(Protocol):
         """What has to be added, () when everything is met.
 
         Raises:
+            NotFound: The index has nothing of a name that is asked for.
             InstallRefused: Nothing fits; says why in the tool's words.
             InstallFailed: The tool or the index cannot be used.
             Aborted: `tell` said so.
@@ -113,8 +125,22 @@ def write_hashed(wheels: Mapping[Path, str], scratch: Path) -> Path:
     return path
 
 
-def unsolvable(tool: str, words: str) -> InstallRefused:
-    """What a resolver says about requirements that do not go together."""
+def unsolvable(tool: str, words: str, question: Question) -> InstallRefused | InstallFailed | NotFound:
+    """What a resolver says about requirements that cannot be met; by its words, why."""
+    if _CLOSED.search(words):
+        return unavailable(tool, words)
+    if one := _ADDRESS.search(words):
+        return InstallRefused(
+            f"{one[1] or 'a package'} requires {one[2]} from an address of its own",
+            hint=f"install {one[2]} by itself, and let the plugin require it by name",
+        )
+    asked = {canonical(Requirement(text).name) for text in question.requirements}
+    absent = [one[1] or one[2] for one in _ABSENT.finditer(words)]
+    if lacking := [name for name in absent if canonical(name) in asked]:
+        return NotFound(
+            f"{lacking[0]} is not on the index",
+            hint="look at its spelling, and at install.index; a folder is named with ./ before it",
+        )
     return InstallRefused(
         f"{tool} finds no way to install this beside what is there: {words[:MOST_WORDS]}",
         hint="packages of the base and those the request does not name keep their versions;"

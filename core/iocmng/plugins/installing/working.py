@@ -298,7 +298,7 @@ class Working:
                 sha256=sha256,
                 origin=bundled.origin if bundled else Origin(kind=OriginKind.INDEX),
             )
-            self.store.layout(added[pick.name])
+            refuse_addresses(self.store.layout(added[pick.name]))
         return added
 
     def _stand_in(self, held: Iterable[Locked]) -> Path:
