@@ -304,3 +304,30 @@ def test_what_pip_put_into_the_base_is_started_by_a_rescan(house: House) -> None
     house.package("9.9", 1, name="acme-base")
     refused = house.started.client.upgrade("acme-base", wait=60.0)
     assert (refused.state, refused.failed_step) == (OperationState.REFUSED, Step.PLAN)
+
+
+def test_what_does_not_end_goes_on_after_the_refusal(house: House, tmp_path: Path) -> None:
+    stuck = tmp_path / "stuck"
+    waits = f"""
+import pathlib, time
+from iocmng import TaskBase
+
+class Plugin(TaskBase):
+    def execute(self):
+        self.set_pv("COUNT", 11)
+        while pathlib.Path({str(stuck)!r}).exists():
+            time.sleep(0.02)
+"""
+    files = {
+        "acme_beam/plugin.py": waits,
+        "acme_beam/config.yaml": CONFIG.format(unit="V", more="") + "supervision: {stop_timeout: 0.2}\n",
+    }
+    wheel(house.index, "acme-beam", "1.0", plugin="beam", files=files)
+    done(house.install("acme-beam"))
+    stuck.touch()
+    house.package("2.0", 22)
+    operation = house.started.client.upgrade("acme-beam", wait=60.0)
+    stuck.unlink()
+    assert (operation.state, operation.code) == (OperationState.REFUSED, "still-running"), operation.message
+    assert house.started.reaches("beam", "RUN").version == "1.0"
+    house.value("beam", 11)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from iocmng.errors import InstallRefused, Refused
@@ -159,11 +159,18 @@ class Changing:
         """Stop those that leave.
 
         Raises:
-            InstallRefused: A thread of them has not ended, or something of the old code still runs.
+            InstallRefused: A thread of them has not ended, or something of the old code still runs. Those that
+                are to run are started again.
         """
-        hanging = await self._exchange.stop(change.leaving, actor)
-        if not must_end or not change.changes:
-            return
+        try:
+            hanging = await self._exchange.stop(change.leaving, actor)
+            if must_end and change.changes:
+                await self._nothing_left(change, hanging)
+        except BaseException:
+            self.resume(change, actor)
+            raise
+
+    async def _nothing_left(self, change: Change, hanging: Sequence[str]) -> None:
         if hanging:
             raise InstallRefused(
                 f"old code still runs: {hanging[0]}",
