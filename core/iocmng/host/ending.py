@@ -41,6 +41,11 @@ class Ending:
         self.again = self.again or not self._asked.is_set()
         self._asked.set()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the host is to end."""
+        return self._asked.is_set()
+
     async def asked(self) -> None:
         """Wait until the host is to end."""
         await self._asked.wait()

@@ -233,7 +233,8 @@ class Host:
         self.site.started(self.service)
 
     def _starts(self, instance: Instance) -> bool:
-        return self._intents.starts(instance) and (not self.plan.only or instance.name in self.plan.only)
+        wanted = not self.plan.only or instance.name in self.plan.only
+        return wanted and self._intents.starts(instance) and not self.ending.under_way
 
     def _installs(self, service: HostService) -> InstallControl:
         if self.plan.installing is None:
