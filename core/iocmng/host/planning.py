@@ -60,9 +60,8 @@ class Change:
     def words(self) -> str:
         """What has changed, in one line."""
         told = [_changed(one, self._plugin(one.name)) for one in self.distributions]
-        return "; ".join([*told, _instances("added", self.added), _instances("removed", self.removed)]).strip(
-            "; "
-        )
+        told += [_instances("added", self.added), _instances("removed", self.removed)]
+        return "; ".join(filter(None, told))
 
     def _plugin(self, distribution: str) -> str:
         """The plugin of a plugin directory, whose distribution nobody has named; "" for others."""
