@@ -14,8 +14,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from churn.clients import percentile
 from churn.program import NEW, Found, churn
 
-ROUNDS = 30
-CONFIRM_FOR = 1.0
+ROUNDS = 100
+CONFIRM_FOR = 0.5
 WAIT = 120.0
 LIMIT = 1_800.0
 

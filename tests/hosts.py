@@ -60,6 +60,8 @@ def own_world(directory: Path) -> dict[str, str]:
         "EPICS_PVAS_SERVER_PORT": pva,
         "EPICS_PVAS_BROADCAST_PORT": broadcast,
         "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        # What is sent to one address reaches one of the clients that share the port.
+        "EPICS_PVAS_BEACON_ADDR_LIST": f"127.255.255.255:{broadcast}",
         "EPICS_PVA_BROADCAST_PORT": broadcast,
         "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{broadcast}",
         "EPICS_PVA_AUTO_ADDR_LIST": "NO",

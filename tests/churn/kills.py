@@ -24,6 +24,10 @@ LONGEST = 0.4
 """Seconds that a step goes on, at most, before the host is killed."""
 
 
+TRIES = 5
+"""Operations in which a child is looked for: it may be quicker than who looks."""
+
+
 class World:
     """One state directory over the lives of several hosts, with a task of the base and a plugin that stays.
 
@@ -74,9 +78,14 @@ class World:
 
     def kill_child(self, host: Started, word: str) -> OperationView:
         """Kill the first child whose command line has this word while something is installed."""
-        begun = self.begin(host)
-        until(lambda: killed(host.host.process.pid, word), f"a child with {word!r} is killed")
-        return host.client.operation(begun.id, wait=60.0)
+        for _ in range(TRIES):
+            begun = self.begin(host)
+            while not (over := host.client.operation(begun.id, wait=0.0)).over:
+                if killed(host.host.process.pid, word):
+                    return host.client.operation(begun.id, wait=60.0)
+                time.sleep(0.002)
+            assert over.state is OperationState.DONE, over
+        raise AssertionError(f"no child with {word!r} was seen")
 
     def check(self, host: Started) -> None:
         """All of the last life has ended, and what is in force is whole, recorded, and runs."""
