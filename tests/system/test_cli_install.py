@@ -81,6 +81,7 @@ def test_a_directory_comes_changes_goes_and_comes_back(
     assert "softioc" in refused
     assert [one["version"] for one in json.loads(iocmng(host, "list", "--json"))] != [pump["version"]]
 
+    assert "~ instance my_pump: changed" in iocmng(host, "rollback", "--plan")
     iocmng(host, "rollback")
     assert host.host.read("ca", "CLI:MY_PUMP:SPEED", wanted=1.5) == 1.5
     assert [one["version"] for one in json.loads(iocmng(host, "list", "--json"))] == [pump["version"]]

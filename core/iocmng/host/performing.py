@@ -186,7 +186,8 @@ class Performing:
             operation.plan(plan)
             refuse_invalid(change)
         if operation.view.planned_only:
-            if generation is not None:
+            if generation is not None and request.verb is not InstallVerb.ROLLBACK:
+                # Only what this operation staged: a rollback's generation was there before.
                 await self._discard_unless_in_force(generation)
             operation.end(OperationState.DONE, "this was a plan: nothing has changed")
             return
