@@ -1,133 +1,72 @@
-"""Plugins that arrive beside 20 tasks and 100 subscriptions: how soon a new client reads them, and what that costs."""
+"""Plugins that arrive beside 20 instances with 100 subscriptions: how soon new clients read them, and what it costs."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from table import Row, Sample, sample, show
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-
-from churn.clients import ClientProcess, client_process, client_processes, lateness, percentile
-from churn.program import GUEST, LEVEL, Churn
-from churn.world import FAST, PREFIX, counters, others, write_world
-from hosts import own_world
-from support.installing import installing_host
-
-from iocmng.wire import OperationView, Step
-
+CHURN = Path(__file__).resolve().parents[1] / "tests" / "churn"
 GOAL = 300.0
 ARRIVALS = 5
 """Of each run."""
-QUIET = 10.0
-CONFIRM_FOR = 1.0
-PATIENCE, DEADLINE = 0.1, 60.0
-"""Seconds that each new client tries, and until one has to have come through."""
+
+Found = dict[str, Any]
 
 
-class Figures:
-    """What one run found."""
-
-    def __init__(self) -> None:
-        self.arrivals: dict[str, list[float]] = {}
-        self.steps: dict[Step, list[float]] = {step: [] for step in Step}
-        self.before: list[float] = []
-        self.during: list[float] = []
-
-    def note(self, view: OperationView, came: dict[str, float]) -> None:
-        """Keep what one arrival took, in milliseconds."""
-        ends = {step.step: step.ended for step in view.steps}
-        for provider, at in came.items():
-            self.arrivals.setdefault(provider, []).append((at - ends[Step.PROBE]) * 1e3)
-        for step in view.steps:
-            self.steps[step.step].append((step.ended - step.started) * 1e3)
-
-
-def late(clients: list[ClientProcess], during: Callable[[], object]) -> list[float]:
-    """How late the fast tasks were while something was done, milliseconds."""
-    clients[0].ask("begin")
-    during()
-    seen = clients[0].ask("seen")
-    return [
-        one * 1e3
-        for name, interval in counters().items()
-        if interval == FAST
-        for one in lateness(seen[name]["stamps"], interval)
-    ]
-
-
-def measured(home: Path) -> Figures:
-    """Let a plugin come and go."""
-    index, environment = write_world(home, CONFIRM_FOR)
-    world = {**own_world(home), **environment}
-    found = Figures()
-    with (
-        client_processes(world, 2) as clients,
-        client_process("ca", world) as new_ca,
-        client_process("pva", world) as new_pva,
-        installing_host(home, PREFIX, world) as host,
-    ):
-        churning = Churn(host, index, clients)
-        for client in clients:
-            client.ask("watch", names=list(counters()), counts=True)
-            client.ask("watch", names=others())
-            if missing := client.ask("all_there", but=[], deadline=DEADLINE):
-                raise RuntimeError(f"{missing} are not served")
-
-        def come_and_go() -> None:
-            asked = [
-                one.begin("arrival", name=LEVEL, patience=PATIENCE, deadline=DEADLINE)
-                for one in (new_ca, new_pva)
-            ]
-            view = churning.bring("install")
-            found.note(view, dict(zip(("CA", "PVA"), (answer() for answer in asked), strict=True)))
-            churning.done(host.client.uninstall(GUEST, wait=0.0))
-
-        come_and_go()
-        found = Figures()
-        found.before = late(clients, lambda: time.sleep(QUIET))
-        found.during = late(clients, lambda: [come_and_go() for _ in range(ARRIVALS)])
+def churned(*arguments: str) -> Found:
+    """Run the tests' churn; its figures. It fails when a client is cut off or a cycle is lost."""
+    done = subprocess.run([sys.executable, str(CHURN), *arguments], check=True, stdout=subprocess.PIPE)
+    found: Found = json.loads(done.stdout)
     return found
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which such a share of all lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def of_each(runs: list[Found], which: Callable[[Found], list[float]], share: float = 0.5) -> Sample:
+    """A percentile of seconds in each run, in milliseconds."""
+    return sample([percentile(which(one), share) * 1e3 for one in runs], "ms")
+
+
+def lateness_rows(runs: list[Found], what: str) -> list[Row]:
+    """How late cycles of others were, against a quiet time of the same run."""
+    return [
+        Row(
+            f"lateness of 15 tasks at 10 Hz while {what}: {name}",
+            of_each(runs, lambda one: one["during"], share),
+            "before",
+            of_each(runs, lambda one: one["before"], share),
+        )
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    ]
 
 
 def rows(runs: int) -> list[Row]:
     """Measure in hosts of their own."""
-    found = []
-    for _ in range(runs):
-        with tempfile.TemporaryDirectory() as home:
-            found.append(measured(Path(home)))
-
-    def figure(values: Callable[[Figures], list[float]], share: float = 0.5) -> Sample:
-        return sample([percentile(values(one), share) for one in found], "ms")
-
+    found = [churned("--arrivals", str(ARRIVALS)) for _ in range(runs)]
     made = [
         Row(
-            f"end of the probe until a new {provider} client has a valid value",
-            figure(lambda one, provider=provider: one.arrivals[provider]),  # type: ignore[misc]
+            f"end of the probe until a new {provider.upper()} client has a valid value",
+            of_each(found, lambda one, provider=provider: one[provider]),  # type: ignore[misc]
             "goal",
             sample([GOAL], "ms"),
             1.0,
         )
-        for provider in ("CA", "PVA")
+        for provider in ("ca", "pva")
     ]
-    made += [
-        Row(f"of an installation, {step}", figure(lambda one, step=step: one.steps[step]))  # type: ignore[misc]
-        for step in (Step.PLAN, Step.STAGE, Step.PROBE, Step.SWITCH)
-    ]
-    made += [
-        Row(
-            f"lateness of the other tasks while plugins come and go: {name}",
-            figure(lambda one: one.during, share),
-            "before",
-            figure(lambda one: one.before, share),
-        )
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
-    ]
-    return made
+    for step in ("plan", "stage", "probe", "switch"):
+        took = of_each(found, lambda one, step=step: one["steps"][step])  # type: ignore[misc]
+        made.append(Row(f"step {step} of an installation", took))
+    return made + lateness_rows(found, "plugins are added and removed")
 
 
 if __name__ == "__main__":

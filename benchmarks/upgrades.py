@@ -1,61 +1,38 @@
-"""What others notice of plugins that come, change and go, and what each change leaves in memory."""
+"""A plugin that is added, upgraded and removed again and again: what others notice, and what each change leaves."""
 
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
 
-from table import Row, Sample, sample, show
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-
-from churn.clients import percentile
-from churn.program import NEW, Found, churn
+from arrival import churned, lateness_rows
+from table import Row, sample, show
 
 ROUNDS = 100
+WAIT = 120
+WITHIN = 10.0
 CONFIRM_FOR = 0.5
-WAIT = 120.0
-LIMIT = 1_800.0
-
-
-def measured() -> Found:
-    """One churn; it fails when a client is cut off, a cycle lost, or anything else grows than memory."""
-    with tempfile.TemporaryDirectory() as home:
-        return churn(Path(home), ROUNDS, seconds=LIMIT, confirm_for=CONFIRM_FOR, wait=WAIT)
 
 
 def rows(runs: int) -> list[Row]:
-    """Measure."""
-    found = [measured() for _ in range(runs)]
-
-    def figure(value: Callable[[Found], float], unit: str) -> Sample:
-        return sample([value(one) for one in found], unit)
-
-    def late(which: Callable[[Found], list[float]], share: float) -> Sample:
-        return figure(lambda one: percentile(which(one), share) * 1e3, "ms")
-
+    """Measure in hosts of their own."""
+    asked = ("--json", "--rounds", str(ROUNDS), "--wait", str(WAIT), "--confirm-for", str(CONFIRM_FOR))
+    found = [churned(*asked) for _ in range(runs)]
     made = [
         Row(
-            f"lateness of 15 tasks at 10 Hz while plugins come, change and go: {name}",
-            late(lambda one: one.during, share),
-            "before",
-            late(lambda one: one.before, share),
+            f"{provider.upper()} clients that waited {WAIT} s for a name: from its arrival to a valid value",
+            sample([max(one["waited"][provider]) for one in found], "s"),
+            "goal",
+            sample([WITHIN], "s"),
+            1.0,
         )
-        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+        for provider in ("ca", "pva")
     ]
-    for provider in ("ca", "pva"):
-        made.append(
-            Row(
-                f"{provider.upper()} clients that waited {WAIT:.0f} s for a name, after its arrival",
-                figure(lambda one, provider=provider: max(one.waited[provider]), "s"),  # type: ignore[misc]
-                "goal",
-                sample([NEW], "s"),
-                1.0,
-            )
-        )
-    made.append(Row("memory that one change leaves behind", figure(lambda one: one.per_change, "KiB")))
+    made += lateness_rows(found, "a plugin is added, upgraded, removed")
+    memory = sample([one["memory"][-1] - one["memory"][0] for one in found], "MiB")
+    made.append(Row(f"memory that {ROUNDS} rounds leave behind", memory))
+    made.append(
+        Row("of one change, by the last two thirds", sample([one["per_change"] for one in found], "KiB"))
+    )
     return made
 
 

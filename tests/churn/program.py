@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import statistics
 import tempfile
@@ -10,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -261,18 +262,20 @@ def churn(home: Path, rounds: int, *, seconds: float, confirm_for: float, wait: 
 
 
 def main() -> None:
-    """Churn as often as the command line says."""
+    """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--rounds", type=int, default=100, help="how often a plugin comes, changes, goes (100)"
     )
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin no more rounds then (3600)")
     parser.add_argument("--confirm-for", type=float, default=1.0, help="of each new version, seconds (1)")
-    parser.add_argument(
-        "--kills", type=int, default=0, help="kill the host so often while it installs instead (0)"
-    )
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of chance")
     parser.add_argument("--wait", type=float, default=120.0, help="how long clients wait for a name (120)")
+    parser.add_argument("--json", action="store_true", help="print every figure")
+    parser.add_argument(
+        "--arrivals", type=int, default=0, help="only let a plugin arrive so often, and print JSON"
+    )
+    parser.add_argument("--kills", type=int, default=0, help="only kill the host so often while it installs")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of chance")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -282,9 +285,13 @@ def main() -> None:
             print(f"seed {given.seed}", flush=True)
             chance = random.Random(given.seed)
             print(kills(home, given.seed, [chance.choice(list(Step)) for _ in range(given.kills)]))
+        elif given.arrivals:
+            from churn.arrivals import arrivals
+
+            print(json.dumps(arrivals(home, given.arrivals, quiet=10.0, confirm_for=given.confirm_for)))
         else:
-            print(
-                churn(
-                    home, given.rounds, seconds=given.seconds, confirm_for=given.confirm_for, wait=given.wait
-                )
+            found = churn(
+                home, given.rounds, seconds=given.seconds, confirm_for=given.confirm_for, wait=given.wait
             )
+            figures = {**asdict(found), "per_change": found.per_change}
+            print(json.dumps(figures) if given.json else found)
