@@ -34,11 +34,6 @@ def bare_folders(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if not _is_path(text) and "/" not in text and Path(text).is_dir()]
 
 
-def names(text: str, distribution: str, origin: str) -> bool:
-    """Whether a requirement, or the place that it says, means this distribution."""
-    return _name(text) == distribution or (bool(origin) and text.removeprefix("git+") == origin)
-
-
 def asked_for(requirement: str, origins: Mapping[str, str]) -> str:
     """What somebody typed for a requirement: the place of what was built, else the requirement itself."""
     origin = origins.get(_name(requirement), _INDEX)

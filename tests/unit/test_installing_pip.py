@@ -9,7 +9,7 @@ from support.closed_index import SECRET, closed_index, through_closed_index
 from support.installer_place import Place, changed
 from support.wheels import wheel
 
-from iocmng.errors import InstallFailed, InstallRefused
+from iocmng.errors import InstallFailed, InstallRefused, NotFound
 from iocmng.plugins.installing import backend
 from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.resolver_pip import Pip
@@ -48,6 +48,12 @@ def test_a_conflict_with_the_base_says_why(place: Place) -> None:
         place.resolve("acme-old")
     assert refused.value.error_code == "conflict"
     assert place.picture() == {}
+
+
+def test_a_name_that_the_index_does_not_know(place: Place) -> None:
+    wheel(place.index, "acme-beam")
+    with pytest.raises(NotFound, match="acme-nowhere is not on the index"):
+        place.resolve("acme-beam", "acme-nowhere>=2")
 
 
 def test_the_index_away(place: Place) -> None:

@@ -85,15 +85,14 @@ def test_another_host_is_refused(place: Place) -> None:
     assert refused.value.error_code == "conflict"
 
 
-@pytest.mark.parametrize("backend", ["uv", "pip"])
-def test_a_name_that_the_index_does_not_know(place: Place, backend: str) -> None:
+def test_a_name_that_the_index_does_not_know(place: Place) -> None:
     beams(place)
     wheel(place.index, "acme-poor", requires=["acme-nowhere"])
     for asked in (["acme-nowhere>=2"], ["acme-beam", "acme-nowhere", "acme-lib"]):
         with pytest.raises(NotFound, match="acme-nowhere is not on the index"):
-            place.resolve(*asked, backend=backend)
+            place.resolve(*asked)
     with pytest.raises(InstallRefused, match="acme-nowhere") as refused:
-        place.resolve("acme-poor", backend=backend)
+        place.resolve("acme-poor")
     assert refused.value.error_code == "conflict"
     assert (place.generations.listed(), place.picture()) == ((), {})
 
@@ -200,6 +199,7 @@ def test_what_pip_put_into_the_base_stays_pip_s(place: Place, in_base: Path) -> 
         place.resolve(str(place.index / "acme_engine-4.0-py3-none-any.whl"))
     same = place.resolve("acme-engine>=3")
     assert (same.changes, same.lock.roots) == ((), ())
+    assert same.remark == "already installed: acme-engine 3.1 (installed by pip in the base)"
     assert "acme-engine 3.1 is in the base already" in place.said
 
 
@@ -237,6 +237,41 @@ def test_install_keeps_what_fits_and_upgrade_looks_for_newer(place: Place) -> No
     assert [root.name for root in inner.lock.roots] == ["acme-beam"]
     with pytest.raises(NotFound, match="acme-none is not installed"):
         place.resolve("acme-none", verb="upgrade")
+
+
+def test_why_nothing_newer_comes_is_told(place: Place) -> None:
+    beams(place)
+    place.put("acme-beam==1.0")
+    assert place.resolve("acme-beam").remark == "already installed: acme-beam 1.0"
+    assert place.resolve("acme-beam", verb="upgrade").remark == ""
+    place.put("beam", verb="upgrade")
+    assert place.resolve("beam", verb="upgrade").remark == "already the newest: acme-beam 2.0"
+    wheel(place.index, "acme-beam", "3.0", requires=["acme-lib>=2"])
+    wheel(place.index, "acme-lib", "2.0")
+    stays = place.resolve("beam", verb="upgrade")
+    assert stays.remark == (
+        "acme-beam 2.0 stays: 3.0 needs acme-lib 2.0 in place of 1.0, which the request does not name;"
+        " iocmng upgrade acme-beam acme-lib"
+    )
+    both = place.resolve("acme-beam", "acme-lib", verb="upgrade")
+    assert changed(both) == [("acme-beam", "2.0", "3.0"), ("acme-lib", "1.0", "2.0")]
+
+
+def test_what_else_holds_a_newer_version_back(place: Place) -> None:
+    wheel(place.index, "acme-beam", "1.0", plugin="beam")
+    wheel(place.index, "acme-beam", "2.0", plugin="beam")
+    wheel(place.index, "acme-tight", requires=["acme-beam<2"])
+    place.put("acme-beam<2")
+    assert place.resolve("beam", verb="upgrade").remark == (
+        "acme-beam 1.0 stays: there is 2.0, but acme-beam<2 is what was asked for;"
+        " iocmng upgrade acme-beam==2.0 takes it"
+    )
+    assert changed(place.resolve("acme-beam==2.0", verb="upgrade")) == [("acme-beam", "1.0", "2.0")]
+    assert place.resolve("acme-beam<2", verb="upgrade").remark == "already the newest: acme-beam 1.0"
+    place.put("acme-tight")
+    said = place.resolve("beam", verb="upgrade").remark
+    assert said.startswith("acme-beam 1.0 stays: there is 2.0, but uv finds no way")
+    assert "acme-tight" in said
 
 
 def test_what_others_need_stays(place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,12 +15,9 @@ from iocmng_cli.operations import GOOD, back_again, follow, require_good
 from iocmng_cli.options import Json, Yes
 from iocmng_cli.output import Cell, Column, Row, print_json, print_table, printable, stderr
 from iocmng_cli.plans import agreed, on_terminal, print_plan
-from iocmng_cli.requirements import asked_for, bare_folders, located, names
+from iocmng_cli.requirements import asked_for, bare_folders, located
 from iocmng_cli.session import session
 from iocmng_cli.times import clock
-
-if TYPE_CHECKING:
-    from iocmng.client import Client
 
 app = typer.Typer()
 
@@ -174,7 +171,7 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
         if plan_only or (on_terminal() and not yes):
             planned = follow(client, partial(client.plan, request, wait=0.0), silent=json)
             if plan_only or planned.state not in GOOD:
-                _conclude(_as_it_was(client, planned), json=json, hint=hint)
+                _conclude(planned, json=json, hint=hint)
                 return
             if planned.plan is not None and not planned.plan.empty:
                 print_plan(planned.plan, beside=json)
@@ -186,24 +183,7 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
             view = replace(
                 view, state=OperationState.DONE, message=f"{view.message}; {said}" if json else said
             )
-        _conclude(_as_it_was(client, view), json=json, hint=hint)
-
-
-def _as_it_was(client: Client, view: OperationView) -> OperationView:
-    """An operation that changed nothing says which versions are there of what was asked for."""
-    words = {InstallVerb.INSTALL: "already installed", InstallVerb.UPGRADE: "already the newest"}
-    changed = view.plan is None or not view.plan.empty
-    if changed or view.state is not OperationState.DONE or view.verb not in words:
-        return view
-    current = next((one for one in client.generations() if one.current), None)
-    there = current.distributions.items() if current else ()
-    origins = current.origins if current else {}
-    found = [
-        f"{name} {version}"
-        for name, version in there
-        if any(names(text, name, origins.get(name, "")) for text in view.requirements)
-    ]
-    return replace(view, message=f"{words[view.verb]}: {', '.join(found)}") if found else view
+        _conclude(view, json=json, hint=hint)
 
 
 def _conclude(view: OperationView, *, json: bool, hint: str) -> None:

@@ -23,7 +23,7 @@ STATES = tuple(dict.fromkeys((*State.__members__, *JobState.__members__)))
 COLUMNS = (
     Column("NAME"),
     Column("KIND", rank=8),
-    Column("MODE", rank=10),
+    Column("MODE", rank=11),
     Column("STATE"),
     Column("NOTE", rank=1),
     Column("CYCLES", rank=4, right=True),
@@ -31,8 +31,8 @@ COLUMNS = (
     Column("RESTARTS", rank=3, right=True),
     Column("VERSION", rank=5),
     Column("GEN", rank=6, right=True),
-    Column("ORIGIN", rank=7, wraps=True),
-    Column("PREFIX", rank=9),
+    Column("ORIGIN", rank=9),
+    Column("PREFIX", rank=10),
     Column("MESSAGE", wraps=True),
 )
 

@@ -27,6 +27,7 @@ class Draft:
         upgrade: Names for which the newest version is wanted.
         further: Requirements that are no roots.
         given: The requirements that this request brings, by name.
+        in_base: Names of what it asks for and the base has already.
     """
 
     roots: dict[str, Root]
@@ -35,6 +36,7 @@ class Draft:
     upgrade: set[str] = field(default_factory=set)
     further: list[str] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)
+    in_base: list[str] = field(default_factory=list)
 
     def add(self, name: str, requirement: str, root: Root) -> None:
         """Ask for a distribution.

@@ -64,10 +64,12 @@ class Installer:
                 tell=tell,
                 store=self._store,
             )
-            lock = working.resolved(request, None if before is None else before.lock)
+            resolved = working.resolved(request, None if before is None else before.lock)
+            lock = resolved.lock
             changes = changes_between(before.lock if before else None, lock)
             self._refuse_not_allowed(changes, lock)
-            return Resolution(request=request, lock=lock, changes=changes, before=before)
+            remark = "" if changes else resolved.remark(tell)
+            return Resolution(request=request, lock=lock, changes=changes, before=before, remark=remark)
 
     def resolution_of(self, generation: Generation) -> Resolution:
         """What changes when the pointer moves to a generation that is there.

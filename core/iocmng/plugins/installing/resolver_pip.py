@@ -143,7 +143,8 @@ class Pip:
 
 
 def _words(question: Question) -> tuple[str, ...]:
-    return (*question.index.arguments, *(("--only-binary", ":all:") if question.wheels_only else ()))
+    wheels = ("--only-binary", ":all:") if question.wheels_only else ()
+    return (*question.index.arguments, *wheels, *(("--no-deps",) if question.alone else ()))
 
 
 def _held(pick: Pick, question: Question) -> bool:

@@ -61,6 +61,7 @@ class Uv:
         """See `Resolver`."""
         wanted, held = write_question(question)
         upgrade = [word for name in sorted(question.upgrade) for word in ("--upgrade-package", name)]
+        upgrade += ["--no-deps"] if question.alone else []
         done = self._run(
             [*_PLAN, str(question.python), *upgrade, "-c", str(held), "-r", str(wanted), *_words(question)],
             question.index,
@@ -146,7 +147,8 @@ class Uv:
 
 
 def _words(question: Question) -> tuple[str, ...]:
-    return (*question.index.arguments, *(("--no-build",) if question.wheels_only else ()))
+    wheels = ("--no-build",) if question.wheels_only else ()
+    return (*question.index.arguments, *wheels)
 
 
 def _lost(one: re.Match[str], found: Mapping[str, str], question: Question) -> bool:

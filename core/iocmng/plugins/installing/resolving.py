@@ -39,6 +39,7 @@ class Question:
         scratch: A folder for files of this run.
         index: Where wheels come from.
         wheels_only: Nothing but wheels may be taken from an index.
+        alone: What the requirements themselves need does not count.
     """
 
     requirements: tuple[str, ...]
@@ -48,6 +49,7 @@ class Question:
     scratch: Path
     index: Index
     wheels_only: bool = True
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

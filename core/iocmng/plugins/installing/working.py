@@ -23,6 +23,7 @@ from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.layout import site_of
 from iocmng.plugins.installing.lock import read_lock
 from iocmng.plugins.installing.model import Lock, Locked, Origin, OriginKind, Root, Tell
+from iocmng.plugins.installing.resolved import Resolved
 from iocmng.plugins.installing.resolving import Question, Resolver
 from iocmng.plugins.installing.sources_index import build_environ
 from iocmng.plugins.installing.sources_wheel import entry_point_names
@@ -45,12 +46,14 @@ class Working:
     store: WheelStore
     index: Index = field(init=False)
     bundled: dict[str, Locked] = field(default_factory=dict)
+    resolver: Resolver | None = None
+    question: Question | None = None
 
     def __post_init__(self) -> None:
         self.index = Index.of(self.settings.index, self.environ)
 
-    def resolved(self, request: InstallRequest, present: Lock | None) -> Lock:
-        """The lock that a request comes to; `present` is that of the generation in force.
+    def resolved(self, request: InstallRequest, present: Lock | None) -> Resolved:
+        """What a request comes to, as if nothing changed by it; `present` is the lock of the generation in force.
 
         Raises:
             BadInput, NotFound, InstallRefused, InstallFailed, Aborted: As `Installer.resolve`.
@@ -69,10 +72,21 @@ class Working:
                 self._fetch(draft, request)
             case InstallVerb.ROLLBACK:
                 raise ValueError("a rollback resolves nothing: see resolution_of")
+        lock = self._best_locked(draft, request.verb)
+        return Resolved(
+            verb=request.verb,
+            draft=draft,
+            lock=lock,
+            base=self.base.versions,
+            resolver=self.resolver,
+            question=self.question,
+        )
+
+    def _best_locked(self, draft: Draft, verb: InstallVerb) -> Lock:
         try:
-            return self._locked(draft, ask=request.verb is not InstallVerb.UNINSTALL)
+            return self._locked(draft, ask=verb is not InstallVerb.UNINSTALL)
         except InstallRefused as problem:
-            if request.verb is not InstallVerb.FROM_LOCK or problem.error_code != "conflict":
+            if verb is not InstallVerb.FROM_LOCK or problem.error_code != "conflict":
                 raise
         self.tell("the locked versions do not go with this base, looking for others")
         draft.free |= draft.keep.keys()
@@ -108,6 +122,7 @@ class Working:
                 self._build(draft, wanted)
             elif met_by_base(wanted.name, wanted.requirement, self.base.versions):
                 self.tell(f"{wanted.name} {self.base.versions[wanted.name]} is in the base already")
+                draft.in_base.append(wanted.name)
             else:
                 root = Root(name=wanted.name, requirement=wanted.requirement, instance=wanted.instance)
                 draft.add(wanted.name, wanted.requirement, root)
@@ -257,6 +272,7 @@ class Working:
         )
         if not question.requirements:
             return {}
+        self.resolver, self.question = resolver, question
         self.tell(f"{resolver.name} looks for versions that go together")
         return self._added(resolver, question, lost)
 
