@@ -16,7 +16,7 @@ from iocmng.wire import LogLine
 
 
 def test_list_shows_every_instance_and_the_reason_of_the_broken_one(shell: Shell) -> None:
-    done = shell("list")
+    done = shell.apart("list")
     assert (done.code, done.err) == (0, "")
     head, *lines = done.out.splitlines()
     assert head.split()[:4] == ["NAME", "KIND", "MODE", "STATE"]
@@ -94,6 +94,7 @@ def test_show_tells_everything(shell: Shell) -> None:
 
 
 def test_an_unknown_instance_exits_6_with_the_nearest_name(shell: Shell) -> None:
+    assert shell.apart("show", "pmup").code == 6
     for command in (["show", "pmup"], ["stop", "pmup"], ["logs", "pmup"], ["set", "pmup", "gain=1"]):
         done = shell(*command)
         assert done.code == 6, command
@@ -102,7 +103,7 @@ def test_an_unknown_instance_exits_6_with_the_nearest_name(shell: Shell) -> None
 
 
 def test_no_host_exits_3_and_says_how_to_start_one(shell: Shell) -> None:
-    done = shell("list", "--url", "http://127.0.0.1:1")
+    done = shell.apart("list", "--url", "http://127.0.0.1:1")
     assert (done.code, done.out) == (3, "")
     assert "http://127.0.0.1:1" in done.err
     assert "iocmng run" in done.err
@@ -125,7 +126,7 @@ def test_a_wrong_token_and_a_low_role_exit_5(shell: Shell, tmp_path: Path) -> No
 
 
 def test_colour_only_on_a_terminal(shell: Shell) -> None:
-    assert "\x1b[" not in shell("list").out
+    assert "\x1b[" not in shell.apart("list").out
     assert "\x1b[" in shell.on_terminal("list").out
 
 
@@ -149,9 +150,9 @@ def test_a_locale_without_unicode_is_no_obstacle(shell: Shell, served: Served) -
     )
     env = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     for arguments in (["logs", "pump"], ["show", "pump"], ["list"]):
-        done = shell(*arguments, env=env)
+        done = shell.apart(*arguments, env=env)
         assert (done.code, done.err) == (0, "")
-    assert "20 \\xb5A" in shell("logs", "pump", env=env).out
+    assert "20 \\xb5A" in shell.apart("logs", "pump", env=env).out
 
 
 def test_status_says_what_the_host_is(shell: Shell) -> None:
@@ -197,6 +198,8 @@ def test_the_shell_completes_commands_names_and_pvs(shell: Shell) -> None:
     assert complete("set pump ") == {"gain="}
     assert complete("list --state RUN") >= {"RUN", "RUNNING"}
     assert complete("--url http://127.0.0.1:1 show p") == set()
+    env = {"_IOCMNG_COMPLETE": "complete_bash", "COMP_WORDS": "iocmng st", "COMP_CWORD": "1"}
+    assert set(shell.apart(env=env).out.split()) == {"start", "stop", "status"}
 
 
 def test_validate_prints_places_and_exits_1_on_an_error(shell: Shell, tmp_path: Path) -> None:
@@ -206,20 +209,20 @@ def test_validate_prints_places_and_exits_1_on_an_error(shell: Shell, tmp_path: 
         "from iocmng import TaskBase\n\n\nclass Lamp(TaskBase):\n    def execute(self):\n        pass\n"
     )
     (folder / "config.yaml").write_text("arguments:\n  outputs:\n    ON: {type: bool, value: false}\n")
-    good = shell("validate", str(folder), "--json")
+    good = shell.apart("validate", str(folder), "--json")
     assert good.code == 0, good.out
     (report,) = good.json
     assert report["ok"]
     assert "VALIDATE:LAMP:ON" in report["instances"][0]["pvs"]
     (folder / "config.yaml").write_text("arguments:\n  outputs:\n    ON: {type: bol}\n")
-    bad = shell("validate", str(folder))
+    bad = shell.apart("validate", str(folder))
     assert bad.code == 1
     assert f"{folder / 'config.yaml'}:3:16: error" in bad.out
-    assert shell("validate", "nothing-of-that-name").code == 6
+    assert shell.apart("validate", "nothing-of-that-name").code == 6
 
 
 def test_doctor_examines_the_running_host_too(shell: Shell) -> None:
-    done = shell("doctor", "--json")
+    done = shell.apart("doctor", "--json")
     findings = done.json
     assert done.code == 1
     assert any(
@@ -229,6 +232,8 @@ def test_doctor_examines_the_running_host_too(shell: Shell) -> None:
 
 
 def test_doctor_without_a_host_says_how_to_start_one(shell: Shell) -> None:
-    done = shell("doctor", "--url", "http://127.0.0.1:1", env={"IOCMNG_PREFIX": "LAB", "IOCMNG_PORT": "1"})
+    done = shell.apart(
+        "doctor", "--url", "http://127.0.0.1:1", env={"IOCMNG_PREFIX": "LAB", "IOCMNG_PORT": "1"}
+    )
     assert "iocmng run" in done.out
     assert "errors, " in done.out.splitlines()[-1]

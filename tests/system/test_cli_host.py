@@ -14,7 +14,7 @@ import pytest
 from children import ending
 from environments import Environment, outside
 from hosts import RunningHost, running, without_example
-from support.shell import followed
+from support.shell import followed, typed
 
 from iocmng.client import Client
 from iocmng.lifecycle import JobState, Trigger
@@ -97,14 +97,18 @@ class Shell:
         )
 
     def __call__(
-        self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None
+        self, *arguments: str, code: int | None = 0, env: dict[str, str] | None = None, apart: bool = False
     ) -> tuple[str, str]:
-        with ending(self.popen(*arguments, env=env)) as process:
-            out, err = process.communicate(timeout=DEADLINE)
+        """Run a command in this process or, `apart`, in one of its own."""
+        if apart:
+            with ending(self.popen(*arguments, env=env)) as process:
+                out, err = process.communicate(timeout=DEADLINE)
+            ended = process.returncode
+        else:
+            done = typed(*arguments, env={**outside(), **self.host.env, **(env or {})})
+            ended, out, err = done.code, done.out, done.err
         if code is not None:
-            assert process.returncode == code, (
-                f"{arguments}: {process.returncode}\n{out}{err}\n{self.host.output}"
-            )
+            assert ended == code, f"{arguments}: {ended}\n{out}{err}\n{self.host.output}"
         return out, err
 
     def json(self, *arguments: str) -> Any:
@@ -176,7 +180,7 @@ def test_list_has_all_four_with_their_states(shell: Shell, counter: str) -> None
     assert views["counter"]["prefix"] == "CLITEST:COUNTER"
     assert views["broken"]["state"] == "INVALID"
     assert any(finding["level"] == "error" for finding in views["broken"]["findings"])
-    table, _ = shell("list")
+    table, _ = shell("list", apart=True)
     assert [line.split()[0] for line in table.splitlines()[1:]] == list(views)
 
 
@@ -323,7 +327,7 @@ def test_a_job_runs_fails_and_is_aborted(shell: Shell) -> None:
 def test_status_and_doctor_know_the_host(shell: Shell) -> None:
     host = shell.json("status")
     assert (host["prefix"], host["state"], host["url"]) == ("CLITEST", "RUN", shell.host.url)
-    out, _ = shell("doctor", "--json", code=None)
+    out, _ = shell("doctor", "--json", code=None, apart=True)
     findings = json.loads(out)
     assert any(finding["code"] == "host" and "CLITEST" in finding["message"] for finding in findings)
     assert any(
@@ -341,7 +345,7 @@ def test_rescan_says_what_changed(shell: Shell) -> None:
 
 
 def test_a_second_host_of_the_same_state_directory_says_who_holds_it(shell: Shell) -> None:
-    _, err = shell("run", "--prefix", "CLITEST", "--port", "0", code=1)
+    _, err = shell("run", "--prefix", "CLITEST", "--port", "0", code=1, apart=True)
     assert str(shell.host.process.pid) in err
     _, err = shell(
         "run",
@@ -350,5 +354,6 @@ def test_a_second_host_of_the_same_state_directory_says_who_holds_it(shell: Shel
         "--state-dir",
         str(Path(shell.host.env["IOCMNG_STATE_DIR"]).parent / "o"),
         code=1,
+        apart=True,
     )
     assert "in use" in err or "busy" in err

@@ -424,7 +424,7 @@ def test_names_are_completed(served: Served, installs: MemoryInstalls, admin: Sh
             "COMP_WORDS": f"iocmng {words}",
             "COMP_CWORD": str(words.count(" ") + 1),
         }
-        return admin.apart(env=env).out.split()
+        return admin(env=env).out.split()
 
     assert completed("uninstall ") == ["acme-beam", "beam"]
     assert completed("upgrade ac") == ["acme-beam"]
