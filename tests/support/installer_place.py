@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from iocmng.errors import InstallRefused
 from iocmng.plugins.installing.generations import Generations
 from iocmng.plugins.installing.installer import Installer
 from iocmng.plugins.installing.model import Generation, Pointer, Resolution
+from iocmng.plugins.installing.onlyone import only_one
 from iocmng.settings.site import InstallSettings
 from iocmng.wire import InstallRequest, InstallVerb
 
@@ -78,3 +81,15 @@ class Place:
 def changed(resolution: Resolution) -> list[tuple[str, str, str]]:
     """Name, version before and version after of every change."""
     return [(change.name, change.before, change.after) for change in resolution.changes]
+
+
+def free(state: Path, seconds: float = 30.0) -> None:
+    """Wait until nobody is at work in a state directory, programs of a killed installer included."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with only_one(state, "a test"):
+                return
+        except InstallRefused:
+            assert time.monotonic() < end, "somebody is at work for ever"
+            time.sleep(0.01)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from children import Lines, ending
+from children import PATIENCE, Lines, ending
+from support.installer_place import free
 
 from iocmng.errors import InstallFailed, InstallRefused, NotFound
+from iocmng.plugins.installing.child import run_child
 from iocmng.plugins.installing.generations import MARKER, Generations, python_version, usable
 from iocmng.plugins.installing.lock import format_lock, parse_lock, read_lock, write_lock
 from iocmng.plugins.installing.model import Generation, Lock, Locked, Origin, OriginKind, Pointer, Root
@@ -277,3 +281,58 @@ def test_one_at_a_time_between_processes(generations: Generations, tmp_path: Pat
         other.wait(10)
         with only_one(tmp_path, "mine"):
             pass
+
+
+def test_a_program_goes_on_whose_host_was_killed(generations: Generations, tmp_path: Path) -> None:
+    """It would write on into what the next operation, or a boot, takes for finished."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from iocmng.plugins.installing.child import run_child\n"
+        "from iocmng.plugins.installing.onlyone import only_one\n"
+        "here = Path(sys.argv[1])\n"
+        "with only_one(here, 'the installation'):\n"
+        "    run_child(['cat', sys.argv[2]], what='cat', env={}, cwd=here, timeout=60, tell=lambda line: None)\n"
+    )
+    state = tmp_path / "state"
+    (state / "generations" / "1").mkdir(parents=True)
+    host = subprocess.Popen([sys.executable, "-c", code, str(state), str(fifo)])
+    with ending(host):
+        writing = _opened(fifo)
+        host.kill()
+        host.wait(10)
+        with (
+            pytest.raises(
+                InstallRefused, match=f"a program that the installation of process {host.pid} has left"
+            ),
+            only_one(state, "mine"),
+        ):
+            pass
+        assert "stay" in Generations(state).prune()[0]
+        os.close(writing)
+    free(state)
+    assert Generations(state).prune() != ()
+    assert Generations(state).listed() == ()
+
+
+def test_what_runs_in_the_background_holds_nobody_up(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with only_one(tmp_path, "mine"):
+        argv = ["sh", "-c", f"cat '{fifo}' & exec true"]
+        run_child(argv, what="sh", env=os.environ, cwd=tmp_path, timeout=60, tell=lambda line: None)
+        writing = _opened(fifo)
+    with only_one(tmp_path, "mine"):
+        os.close(writing)
+
+
+def _opened(fifo: Path) -> int:
+    """A pipe for writing, as soon as somebody reads it."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.01)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from iocmng.errors import InstallFailed
 from iocmng.plugins.installing.model import Tell
+from iocmng.plugins.installing.onlyone import shared_with_children
 
 MOST_OUTPUT = 64 << 10
 _POLL = 0.05
@@ -61,6 +62,7 @@ def run_child(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=shared_with_children(),
             )
         except OSError as problem:
             raise InstallFailed(
