@@ -20,6 +20,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # By the time that each takes, so that none of them is begun when the others are through.
 LONG = (
     "test_soak.py",
+    "test_churn.py",
+    "test_install_kills.py",
+    "test_install_refusals.py",
     "test_readme.py",
     "test_hooks.py",
     "test_cli_host.py",
