@@ -113,7 +113,9 @@ class Renewal:
             if missing:
                 self._refuse(f"valid, but {refusal}: {_few(missing)}")
                 return
-            self._note = f"; other PVs, limits and texts come with the next start of the host: {_few(changed)}"
+            self._note = (
+                f"; other PVs, limits and texts come with the next start of the host: {_few(changed)}"
+            )
         self._next = spec
         try:
             task.renewed(actor)
