@@ -65,13 +65,16 @@ class InstanceChanges:
             return
         with operation.step(Step.PROBE):
             change = await self._changing.settings(generation, others)
-            plan = complete_plan(PlanView(), change, safe=self._safe)
-            operation.plan(plan)
-            refuse_invalid(change)
-            refuse_without_restart(plan)
+            self._judge(operation, change)
         with operation.step(Step.SWITCH):
             await self._changing.stop(change, operation.actor)
         await self._switched(operation, change, lambda: self._record(generation, installer))
+
+    def _judge(self, operation: Operation, change: Change) -> None:
+        plan = complete_plan(PlanView(), change, safe=self._safe)
+        operation.plan(plan)
+        refuse_invalid(change)
+        refuse_without_restart(plan)
 
     async def _record(self, generation: Generation, installer: Installer) -> None:
         await asyncio.to_thread(self._generations.write_marker, generation)
@@ -103,10 +106,7 @@ class InstanceChanges:
         """Take another instance of a plugin in."""
         with operation.step(Step.PROBE):
             change = await self._changing.another(wanted, distribution)
-            plan = complete_plan(PlanView(), change, safe=self._safe)
-            operation.plan(plan)
-            refuse_invalid(change)
-            refuse_without_restart(plan)
+            self._judge(operation, change)
         await self._switched(operation, change, lambda: asyncio.to_thread(self._added.add, wanted))
 
     def why_not_renewed(self, instance: Instance) -> str:
