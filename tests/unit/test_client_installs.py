@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from support.installs import PLAN, End, MemoryInstalls, source_of
@@ -86,8 +87,15 @@ def test_what_failed_is_returned_with_its_reason(installs: MemoryInstalls, clien
         hint="see its log",
         failed_step=Step.CONFIRM,
     )
-    view = client.install("acme-beam")
-    assert (view.state, view.failed_step, view.message) == ("ROLLED_BACK", Step.CONFIRM, "ended in ERROR")
+    for begin in (
+        partial(client.install, "acme-beam"),
+        partial(client.add_instance, "pump", "pump-2"),
+        partial(client.remove, "pump"),
+    ):
+        # With and without waiting: it may have ended before the host could answer.
+        for view in (begin(), begin(wait=0)):
+            assert (view.state, view.failed_step, view.hint) == ("ROLLED_BACK", Step.CONFIRM, "see its log")
+            assert view.message == "ended in ERROR"
 
 
 def test_waiting_ends_with_the_operation_or_with_its_time(

@@ -144,13 +144,13 @@ class InstallRequests:
         body: dict[str, Any] = {"plugin": plugin, "name": name, "parameters": dict(parameters or {})}
         if prefix is not None:
             body["prefix"] = prefix
-        answer = self._transport.request("POST", "/plugins", params={"wait": 0}, body=body)
+        answer = self._transport.request("POST", "/plugins", params={"wait": 0}, body=body, ended=True)
         return self._waited(from_plain(OperationView, answer["operation"]), wait)
 
     def remove(self, name: str, *, wait: float | None = None) -> OperationView:
         """Remove an instance, and its distribution when nothing else uses it; what cannot go is disabled."""
         path = f"/plugins/{quote(name, safe='')}"
-        answer = self._transport.request("DELETE", path, params={"wait": 0})
+        answer = self._transport.request("DELETE", path, params={"wait": 0}, ended=True)
         return self._waited(from_plain(OperationView, answer["operation"]), wait)
 
     def operation(self, operation: str, *, wait: float | None = 0.0) -> OperationView:

@@ -71,11 +71,19 @@ class Transport:
             self._http = None
 
     def request(
-        self, method: str, path: str, *, params: Params | None = None, body: Any = None, wait: float = 0.0
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Any = None,
+        wait: float = 0.0,
+        ended: bool = False,
     ) -> Any:
         """Send one request to a path below /api/v1, or to `/livez` and its like, and decode the answer.
 
-        `wait` is how long, in seconds, the host was asked to wait before it answers.
+        `wait` is how long, in seconds, the host was asked to wait before it answers. With `ended` a refusal that
+        carries an operation which has ended is an answer like any other.
         """
         import httpx
 
@@ -85,7 +93,7 @@ class Transport:
             )
         except httpx.HTTPError as error:
             raise self._no_answer(error) from None
-        return self._decoded(answer)
+        return self._decoded(answer, ended=ended)
 
     @contextmanager
     def stream(
@@ -137,7 +145,7 @@ class Transport:
 
         return ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
 
-    def _decoded(self, answer: httpx.Response) -> Any:
+    def _decoded(self, answer: httpx.Response, *, ended: bool = False) -> Any:
         kind = answer.headers.get("content-type", "").partition(";")[0]
         if answer.is_success:
             if kind == "application/json":
@@ -157,6 +165,8 @@ class Transport:
             code, detail, hint = str(problem["code"]), str(problem["detail"]), str(problem.get("hint", ""))
         except (ValueError, KeyError, TypeError):
             raise self._foreign(answer) from None
+        if ended and isinstance(problem.get("operation"), dict):
+            return problem
         cls = _BY_CODE.get(code) or _BY_STATUS.get(answer.status_code, IocmngError)
         if issubclass(cls, NotAllowed) and self._found is not None:
             if self._found.token is None:
