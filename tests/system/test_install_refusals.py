@@ -312,6 +312,19 @@ def test_tricks_in_names_and_paths_are_refused_before_anything_begins(
     assert SECRET not in str(refused.value)
 
 
+def test_a_task_that_is_posted_as_a_job_is_refused(place: Place) -> None:
+    asked = place.wheel("wrongway")
+    with place.unchanged():
+        answer = httpx.post(
+            f"{place.host.host.url}/api/v1/jobs",
+            json={"requirement": asked},
+            headers={"Authorization": f"Bearer {(place.host.state_dir / 'token').read_text().strip()}"},
+            timeout=PATIENCE,
+        )
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong-kind")
+    assert "wrongway is a task, and a job is asked for" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("name", ["%2e%2e", "..%2f..%2fstate", "%2Fetc", "resident%00"])
 def test_tricks_in_addresses_find_nothing(place: Place, name: str) -> None:
     token = (place.host.state_dir / "token").read_text().strip()

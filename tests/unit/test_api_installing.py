@@ -112,6 +112,15 @@ def test_nulls_and_what_means_nothing_to_a_folder_are_taken(
     }
     assert body(admin.post(f"/api/v1/{collection}", json=sent))["ok"] is True
     assert source_of(installs) == SourceRequest(name="beam", local_path="/srv/beam")
+    assert installs.requests[0][0].kind == collection.removesuffix("s").removesuffix("plugin")
+
+
+def test_one_more_of_a_task_is_no_job(installs: MemoryInstalls, admin: httpx.Client) -> None:
+    more = {"plugin": "pump", "name": "pump-2"}
+    told = body(admin.post("/api/v1/jobs", json=more), 409)
+    assert (told["detail"], told["hint"]) == ("pump is a task, and a job is asked for", "POST /api/v1/tasks")
+    assert installs.requests == []
+    assert body(admin.post("/api/v1/tasks", json=more))["instance"]["name"] == "pump-2"
 
 
 def test_a_requirement_and_one_more_instance(installs: MemoryInstalls, admin: httpx.Client) -> None:

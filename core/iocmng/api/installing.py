@@ -16,6 +16,7 @@ from iocmng.api.lookup import LONGEST_WAIT, Patience, Wait, of_kind, operation_i
 from iocmng.api.operations import accepted, over, told
 from iocmng.api.replies import listing, reply
 from iocmng.api.streams import Streams
+from iocmng.errors import Refused
 from iocmng.runtime.control import HostControl
 from iocmng.wire import InstallRequest, OperationView
 
@@ -149,17 +150,27 @@ class Membership:
 
     def _begin(self, request: Request, body: PluginBody) -> tuple[OperationView, str]:
         actor, installs = caller(request).actor, self._control.installs
+        kind = self._kind or ""
         match body.form():
             case "requirement":
                 wanted = requirement(body.requirement or "")
-                return installs.begin(InstallRequest(requirements=(wanted,)), actor), ""
+                return installs.begin(InstallRequest(requirements=(wanted,), kind=kind), actor), ""
             case "plugin":
                 plugin = plugin_name("plugin", body.plugin or "")
                 name = plugin_name("name", body.name)
+                self._of_kind(plugin)
                 given = body.parameters or {}
                 return installs.add_instance(plugin, name, given, body.prefix or None, actor), name
         source = body.source()
-        return installs.begin(InstallRequest(source=source), actor), source.name
+        return installs.begin(InstallRequest(source=source, kind=kind), actor), source.name
+
+    def _of_kind(self, plugin: str) -> None:
+        kinds = {one.kind for one in self._control.instances() if one.plugin == plugin}
+        if self._kind and kinds and self._kind not in kinds:
+            kind = min(kinds)
+            raise Refused(
+                f"{plugin} is a {kind}, and a {self._kind} is asked for", hint=f"POST /api/v1/{kind}s"
+            )
 
     async def _remove(self, request: Request, name: str, wait: Patience = LONGEST_WAIT) -> Response:
         of_kind(self._control, name, self._kind)

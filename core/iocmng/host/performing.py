@@ -16,7 +16,7 @@ from iocmng.host.finding_plugins import FoundPlugins
 from iocmng.host.instance_changes import InstanceChanges
 from iocmng.host.operation import Operation
 from iocmng.host.planning import Change, complete_plan
-from iocmng.host.refusing import refuse_invalid, refuse_without_restart
+from iocmng.host.refusing import refuse_invalid, refuse_kind, refuse_without_restart
 from iocmng.plugins.installing.changes import changes_between
 from iocmng.plugins.installing.generations import Generations, usable
 from iocmng.plugins.installing.model import NOTHING, Generation, Pointer, Resolution
@@ -185,6 +185,7 @@ class Performing:
             plan = complete_plan(plan, change, safe=self._safe)
             operation.plan(plan)
             refuse_invalid(change)
+            refuse_kind(change, request.kind)
         if operation.view.planned_only:
             if generation is not None and request.verb is not InstallVerb.ROLLBACK:
                 # Only what this operation staged: a rollback's generation was there before.

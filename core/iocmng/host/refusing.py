@@ -33,6 +33,25 @@ def refuse_invalid(change: Change) -> None:
         )
 
 
+def refuse_kind(change: Change, kind: str) -> None:
+    """Refuse a change that brings an instance of the other kind than was asked for.
+
+    Args:
+        change: What arrives.
+        kind: `task` or `job`, "" for either.
+
+    Raises:
+        InstallRefused: Names the first one.
+    """
+    for one in change.arriving:
+        if kind and one.spec.name in change.added and one.spec.kind != kind:
+            raise InstallRefused(
+                f"{one.spec.name} is a {one.spec.kind}, and a {kind} is asked for",
+                hint=f"POST /api/v1/{one.spec.kind}s, or /api/v1/plugins for both",
+                code="wrong-kind",
+            )
+
+
 def refuse_without_restart(plan: PlanView) -> None:
     """Refuse what an admin has to decide before anything changes.
 

@@ -80,6 +80,7 @@ class InstallRequest:
         generation: Of ROLLBACK; None for the one before.
         restart_host: Restart the host when that is needed.
         accept_reconnect: Go on although clients of some PVs must connect anew.
+        kind: `task` or `job`: what arrives has to be one; "" for either.
     """
 
     verb: InstallVerb = InstallVerb.INSTALL
@@ -89,6 +90,7 @@ class InstallRequest:
     generation: int | None = None
     restart_host: bool = False
     accept_reconnect: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
