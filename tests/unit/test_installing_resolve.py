@@ -78,6 +78,16 @@ def test_a_conflict_with_the_base_says_why(place: Place, in_base: Path) -> None:
     assert place.picture() == {}
 
 
+def test_a_wheel_of_the_admin_that_contradicts_the_base_says_why(place: Place, in_base: Path) -> None:
+    unpack(wheel(place.home, "acme-engine", "3.1"), in_base)
+    given = wheel(place.home, "acme-old", "1.5", requires=["acme-engine<3", "acme-nothing; extra == 'more'"])
+    with pytest.raises(InstallRefused, match=r"acme-engine<3, and acme-engine 3\.1 is there") as refused:
+        place.resolve(str(given))
+    assert "acme-old==1.5" in refused.value.detail
+    assert refused.value.error_code == "conflict"
+    assert place.picture() == {}
+
+
 def test_another_host_is_refused(place: Place) -> None:
     wheel(place.index, "acme-old", requires=["iocmng<3"])
     with pytest.raises(InstallRefused, match="iocmng") as refused:

@@ -56,6 +56,31 @@ def refuse_addresses(layout: Layout) -> None:
             )
 
 
+def refuse_other_versions(title: str, layout: Layout, versions: Mapping[str, str]) -> None:
+    """Look whether a wheel goes with what is there and stays.
+
+    Args:
+        title: What to call it, with its version.
+        layout: The wheel.
+        versions: What stays, by canonical name.
+
+    Raises:
+        InstallRefused: It requires another version of something; names both sides.
+    """
+    lacking = [
+        f"{requirement}, and {name} {versions[name]} is there"
+        for requirement in _requirements(layout.requires, "")
+        if (name := canonical(requirement.name)) in versions
+        and not requirement.specifier.contains(versions[name], prereleases=True)
+    ]
+    if lacking:
+        raise InstallRefused(
+            f"{title} does not go with the host's environment: it requires {'; '.join(lacking)}",
+            hint="let the plugin take that version, or change the environment with pip, then: iocmng restart-host",
+            code="conflict",
+        )
+
+
 def _extras(requirement: str) -> tuple[str, ...]:
     try:
         return tuple(map(canonical, Requirement(requirement).extras))

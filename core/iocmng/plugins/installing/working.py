@@ -16,7 +16,7 @@ from iocmng.plugins.installing import sources
 from iocmng.plugins.installing.backend import resolver_of
 from iocmng.plugins.installing.base import Base, write_stand_in
 from iocmng.plugins.installing.bundle import is_bundle, unpack_bundle
-from iocmng.plugins.installing.closure import needed_by, refuse_addresses
+from iocmng.plugins.installing.closure import needed_by, refuse_addresses, refuse_other_versions
 from iocmng.plugins.installing.draft import Draft, distribution_of, met_by_base, refuse_base
 from iocmng.plugins.installing.generations import python_version
 from iocmng.plugins.installing.index import Index
@@ -171,7 +171,10 @@ class Working:
             name = distribution_of(text, plugins)
             if name is None:
                 refuse_base(self._in_base(text), self.base.versions)
-                raise NotFound(f"{text} is neither an installed plugin nor a distribution of one")
+                raise NotFound(
+                    f"{text} is neither an installed plugin nor a distribution of one",
+                    hint="iocmng generations lists what is installed",
+                )
             leaving.add(name)
             draft.roots.pop(name, None)
         needed = needed_by(draft.roots.values(), self._requires(draft.keep.values()))
@@ -181,7 +184,8 @@ class Working:
             )
         for name in sorted(draft.keep.keys() - needed.keys()):
             names = plugins.get(name, ())
-            self.tell(f"{name} goes" + (f", and with it {', '.join(names)}" if names else ""))
+            others = [one for one in names if one != name]
+            self.tell(f"{name} goes" + (f", and with it {', '.join(others)}" if others else ""))
 
     def _fetch(self, draft: Draft, request: InstallRequest) -> None:
         for wanted in map(sources.of_source, filter(None, (request.source, *request.sources))):
@@ -234,7 +238,10 @@ class Working:
         locked = Locked(
             name=built.name, version=built.version, wheel=wheel, sha256=built.sha256, origin=built.origin
         )
-        refuse_addresses(self.store.layout(locked))
+        layout = self.store.layout(locked)
+        refuse_addresses(layout)
+        # uv says of one that it cannot use for this that it is on no index.
+        refuse_other_versions(requirement, layout, self.base.versions)
         draft.keep[built.name] = locked
 
     def _locked(self, draft: Draft, *, ask: bool = True) -> Lock:
