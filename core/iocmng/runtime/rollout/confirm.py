@@ -71,6 +71,8 @@ async def confirm(
         Why they are not confirmed, or "".
     """
     watched = [_Watched(one) for one in instances if isinstance(one, TaskInstance)]
+    if not watched:
+        return ""
     limit = max((one.task.spec.supervision.start_timeout for one in watched), default=0.0) + SLACK
     begun = clock.monotonic()
     while not all(one.up for one in watched):
@@ -91,6 +93,7 @@ async def confirm(
                 return f"{one.task.name} has ended: {one.task.message}"
         left = seconds - (clock.monotonic() - up_since)
         if left <= 0:
+            tell(f"ran for {seconds:g} s")
             return ""
         tell(f"running, confirmed in {left:.0f} s")
         await asyncio.sleep(min(LOOK_EVERY, left))
