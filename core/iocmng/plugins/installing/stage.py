@@ -54,7 +54,7 @@ def stage_generation(
         environment = folder / ENVIRONMENT
         site = make_environment(environment, base)
         if wheels:
-            tell(f"unpacking {len(wheels)} wheels")
+            tell(f"unpacking {len(wheels)} wheel{'s' * (len(wheels) != 1)}")
             hashes = {one.name: one.sha256 for one in lock.distributions}
             python = environment / "bin" / "python"
             resolver.fill({path: hashes[one.name] for path, one in wheels.items()}, python, scratch, tell)
