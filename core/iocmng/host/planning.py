@@ -88,6 +88,8 @@ def _changed(change: DistributionChange, plugin: str) -> str:
         return f"{name}{'' if plugin else ' ' + change.after} is installed"
     if not change.after:
         return f"{name}{'' if plugin else ' ' + change.before} is removed"
+    if change.before == change.after:
+        return f"{name}{'' if plugin else ' ' + change.after} is changed"
     return f"{name} is changed" if plugin else f"{name} {change.before} -> {change.after}"
 
 
