@@ -13,7 +13,7 @@ from typing import Any
 
 from iocmng.errors import InstallFailed, NotFound
 from iocmng.plugins.installing.lock import lock_object, lock_of, read_lock
-from iocmng.plugins.installing.model import NOTHING, Generation, Pointer
+from iocmng.plugins.installing.model import NOTHING, Generation, Lock, Pointer
 from iocmng.plugins.installing.onlyone import only_one
 from iocmng.statefiles import Found, parse_object, read_state, write_atomic
 from iocmng.version import VERSION
@@ -143,6 +143,21 @@ class Generations:
         except (InstallFailed, OSError) as error:
             return (f"old generations stay for now: {error}",)
 
+    def drop_wheels(self, *further: Lock) -> None:
+        """Remove the wheels that no generation, neither what should be installed nor `further` locks need.
+
+        For whoever holds the right to install.
+
+        Raises:
+            OSError: One cannot be removed.
+        """
+        locks = list(further)
+        for number in self._numbers():
+            with suppress(NotFound, InstallFailed):
+                locks.append(self.get(number).lock)
+        for _ in self._wheels_pruned(locks):
+            continue
+
     def write_marker(self, generation: Generation) -> None:
         """Make a staged generation valid: its marker, written last.
 
@@ -218,14 +233,14 @@ class Generations:
         scratch = self._state_dir / SCRATCH
         if scratch.is_dir() and any(scratch.iterdir()):
             yield self._removed(scratch, "an operation did not end")
-        yield from self._wheels_pruned(kept)
+        yield from self._wheels_pruned([generation.lock for generation in kept])
 
-    def _wheels_pruned(self, kept: list[Generation]) -> Iterator[str]:
+    def _wheels_pruned(self, kept: list[Lock]) -> Iterator[str]:
         store = self._state_dir / WHEELS
         lock = read_lock(self._state_dir)
         if not store.is_dir() or lock.problem:
             return
-        locks = [generation.lock for generation in kept] + ([lock.value] if lock.value else [])
+        locks = kept + ([lock.value] if lock.value else [])
         needed = {one.wheel for each in locks for one in each.distributions}
         for wheel in sorted(store.glob("**/*")):
             if wheel.is_file() and wheel.relative_to(store).as_posix() not in needed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Installer:
             Aborted: `tell` said so.
         """
         self._refuse_when_off()
-        with self._at_work(f"the plan to {request.verb}") as scratch:
+        with self._at_work(f"the plan to {request.verb}") as scratch, self._last_wheels() as kept:
             tell("reading what is installed")
             before = self._before(request)
             working = Working(
@@ -69,6 +69,7 @@ class Installer:
             changes = changes_between(before.lock if before else None, lock)
             self._refuse_not_allowed(changes, lock)
             remark = "" if changes else resolved.remark(tell)
+            kept.append(lock)
             return Resolution(request=request, lock=lock, changes=changes, before=before, remark=remark)
 
     def resolution_of(self, generation: Generation) -> Resolution:
@@ -164,6 +165,17 @@ class Installer:
                 hint="plan again",
                 code="stale-plan",
             )
+
+    @contextmanager
+    def _last_wheels(self) -> Iterator[list[Lock]]:
+        """Keep of the wheels that no generation needs those of one plan only: what came before, or failed, goes."""
+        kept: list[Lock] = []
+        try:
+            yield kept
+        finally:
+            # It must not hide why a plan failed; what stays goes with the next one, or at boot.
+            with suppress(OSError):
+                self.generations.drop_wheels(*kept)
 
     @contextmanager
     def _at_work(self, what: str) -> Iterator[Path]:
