@@ -34,14 +34,22 @@ _EXITS = {
 }
 
 
-def follow(client: Client, begin: Callable[[], OperationView], *, silent: bool = False) -> OperationView:
+def follow(
+    client: Client, begin: Callable[[], OperationView], *, silent: bool = False, passing: bool = False
+) -> OperationView:
     """Begin an operation and show its steps on standard error until it is over; Ctrl-C asks the host to end it.
+
+    Args:
+        client: Speaks to the host.
+        begin: Begins it.
+        silent: Show nothing.
+        passing: Leave no lines of steps that went well: another operation follows that shows them.
 
     Raises:
         typer.Exit: It was interrupted (130); how it ended has been said.
     """
     view: OperationView | None = None
-    with _steps(silent=silent) as steps:
+    with _steps(silent=silent, passing=passing) as steps:
         try:
             with _interrupted_later() as now:
                 view = begin()
@@ -173,8 +181,8 @@ def _interrupted_later() -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _steps(*, silent: bool) -> Iterator[_Steps]:
-    steps = _Steps() if silent else (_Spinner() if sys.stderr.isatty() else _Lines())
+def _steps(*, silent: bool, passing: bool) -> Iterator[_Steps]:
+    steps = _Steps() if silent else (_Spinner(passing=passing) if sys.stderr.isatty() else _Lines())
     try:
         yield steps
     finally:
@@ -213,17 +221,24 @@ class _Lines(_Steps):
 
 
 class _Spinner(_Steps):
-    """A line for each step that is over, and below them the one that runs."""
+    """A line for each step that is over, and below them the one that runs.
 
-    def __init__(self) -> None:
+    Args:
+        passing: Only steps that failed leave a line.
+    """
+
+    def __init__(self, *, passing: bool) -> None:
         from rich.console import Console
 
         super().__init__()
+        self._passing = passing
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._status = self._console.status("…")
         self._status.start()
 
     def ended(self, step: StepView) -> None:
+        if self._passing and step.state == "done":
+            return
         self._console.print(_line(step), style="dim" if step.state == "done" else "red")
 
     def runs(self, step: StepView) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from iocmng.wire import InstallRequest, PlanView, PvChange
+from iocmng.wire import InstallRequest, Level, PlanView, PvChange
 from iocmng_cli.output import printable
 from iocmng_cli.questions import SHOWN, valid_outputs
 
@@ -43,6 +43,8 @@ def plan_lines(plan: PlanView) -> Iterator[str]:
         yield f"{finding}"
     if plan.empty:
         yield "nothing changes"
+    elif any(finding.level is Level.ERROR for finding in plan.findings):
+        return
     elif plan.hot:
         yield "possible while the host runs"
     elif plan.spares:

@@ -169,7 +169,9 @@ def change(ctx: typer.Context, request: InstallRequest, *, plan_only: bool, yes:
             folders = bare_folders(given)
             hint = f"./{folders[0]} means the folder of that name here" if folders else ""
         if plan_only or (on_terminal() and not yes):
-            planned = follow(client, partial(client.plan, request, wait=0.0), silent=json)
+            planned = follow(
+                client, partial(client.plan, request, wait=0.0), silent=json, passing=not plan_only
+            )
             if plan_only or planned.state not in GOOD:
                 _conclude(planned, json=json, hint=hint)
                 return
