@@ -25,7 +25,9 @@ def located(text: str, url: str) -> str:
     # `..` after a link is where the link leads.
     path = path.resolve() if ".." in path.parts else path.absolute()
     if urlsplit(url).hostname in _HERE and not path.exists():
-        raise BadInput(f"there is no {path}", hint="the path of a wheel or of a folder with a plugin")
+        raise BadInput(
+            f"there is no {path}", hint="the path of a wheel, of a folder with a plugin, or of a bundle"
+        )
     return str(path)
 
 

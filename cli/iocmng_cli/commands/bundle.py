@@ -32,7 +32,7 @@ def create(
     requirements: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="REQ", help=f"{REQ_HELP} Without any: what the host of this place has installed."
+            metavar="REQ", help=f"{REQ_HELP} Without any: what is installed in the state directory."
         ),
     ] = None,
     json: Json = False,
