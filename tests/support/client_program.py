@@ -16,6 +16,7 @@ from typing import Any
 
 class Ca:
     def __init__(self) -> None:
+        import iocmng.dso  # isort: skip # noqa: F401 - no setuptools
         import epicscorelibs.path.pyepics  # isort: skip # noqa: F401 - one libca for all
         import epics
 
@@ -38,6 +39,7 @@ class Ca:
 
 class Pva:
     def __init__(self) -> None:
+        import iocmng.dso  # isort: skip # noqa: F401 - no setuptools
         from p4p.client.thread import Context
 
         self._context = Context("pva", nt=False)

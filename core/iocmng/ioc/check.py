@@ -28,6 +28,9 @@ _REASONS = {"512,21": "the text is too long"}
 
 def preload() -> None:
     """Import what `check_records` needs, for forked children to share; starts no thread, opens no library."""
+    import iocmng.dso  # noqa: F401
+
+    # isort: split
     import epicscorelibs.path  # noqa: F401
 
 

@@ -23,6 +23,9 @@ from typing import Any
 # As root EPICS would lock the whole process in memory; its libraries ask for this once, while they are opened.
 os.environ.setdefault("EPICS_ALLOW_POSIX_THREAD_PRIORITY_SCHEDULING", "NO")
 
+import iocmng.dso  # noqa: F401
+
+# isort: split
 import softioc
 from epicscorelibs.ioc import Com, dbCore, pdbbase
 

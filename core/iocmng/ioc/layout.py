@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
+import iocmng.dso  # noqa: F401
+
+# isort: split
 from softioc import fields
 from softioc.imports import get_field_offsets
 

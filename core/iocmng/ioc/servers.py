@@ -6,6 +6,9 @@ import ctypes
 import os
 from collections.abc import Sequence
 
+import iocmng.dso  # noqa: F401
+
+# isort: split
 import pvxslibs.path  # type: ignore[import-untyped]
 from setuptools_dso.runtime import find_dso  # type: ignore[import-untyped]
 

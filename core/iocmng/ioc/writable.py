@@ -9,6 +9,9 @@ from collections.abc import Callable
 from time import time
 from typing import Any, cast
 
+import iocmng.dso  # noqa: F401
+
+# isort: split
 from softioc.imports import create_callback_capsule
 from softioc.imports import signal_processing_complete as _complete_later
 

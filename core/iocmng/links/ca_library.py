@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 # It tells pyepics which libca to load, so it comes first: two of them in one process do not live together.
+import iocmng.dso  # noqa: F401
+
+# isort: split
 import epicscorelibs.path.pyepics  # noqa: F401
 from epics import ca, dbr
 

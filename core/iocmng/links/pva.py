@@ -6,6 +6,9 @@ import threading
 import time
 from typing import Any
 
+import iocmng.dso  # noqa: F401
+
+# isort: split
 from p4p.client.raw import Cancelled, Context, Disconnected, Finished, RemoteError
 
 from iocmng.errors import LinkError, LinkRefused, LinkValueError
