@@ -56,6 +56,20 @@ def test_a_name_that_the_index_does_not_know(place: Place) -> None:
         place.resolve("acme-beam", "acme-nowhere>=2")
 
 
+def test_an_address_is_refused_before_pip_follows_it(place: Place) -> None:
+    ran, evil = place.home / "ran", place.home / "evil"
+    evil.mkdir()
+    (evil / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbuild-backend = 'run'\nbackend-path = ['.']\n"
+    )
+    (evil / "run.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    wheel(place.index, "acme-bad", requires=[f"acme-evil @ {evil.as_uri()}"])
+    wheel(place.index, "acme-beam", requires=["acme-bad"])
+    with pytest.raises(InstallRefused, match=r"acme-bad 1\.0 requires acme-evil from an address"):
+        place.resolve("acme-beam")
+    assert not ran.exists()
+
+
 def test_the_index_away(place: Place) -> None:
     with pytest.raises(InstallFailed, match="Connection refused") as failed:
         place.resolve("acme-beam", index=f"http://me:{SECRET}@127.0.0.1:9/simple/")

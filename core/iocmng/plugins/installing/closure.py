@@ -38,20 +38,24 @@ def needed_by(roots: Iterable[Root], requires: Mapping[str, Sequence[str]]) -> d
     return found
 
 
-def refuse_addresses(layout: Layout) -> None:
+def refuse_addresses(title: str, requires: Iterable[str]) -> None:
     """Look at the requirements of a wheel before a resolver does.
+
+    Args:
+        title: What to call it.
+        requires: Its requirements, as they are written.
 
     Raises:
         InstallRefused: One names an address: a resolver would fetch it, and may run what is there.
     """
-    for text in layout.requires:
+    for text in requires:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as problem:
-            raise InstallRefused(f"{layout.title} has a requirement that is none: {problem}") from None
+            raise InstallRefused(f"{title} has a requirement that is none: {problem}") from None
         if requirement.url:
             raise InstallRefused(
-                f"{layout.title} requires {requirement.name} from an address of its own",
+                f"{title} requires {requirement.name} from an address of its own",
                 hint=f"install {requirement.name} by itself, and let the plugin require it by name",
             )
 

@@ -6,13 +6,17 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iocmng.errors import InstallFailed, InstallRefused
+from packaging.requirements import Requirement
+
+from iocmng.errors import InstallFailed, InstallRefused, NotFound
 from iocmng.plugins.environment import canonical
 from iocmng.plugins.installing import download
 from iocmng.plugins.installing.child import Ended, run_child
+from iocmng.plugins.installing.closure import refuse_addresses
 from iocmng.plugins.installing.index import Index
 from iocmng.plugins.installing.model import Tell
 from iocmng.plugins.installing.resolving import (
@@ -51,6 +55,33 @@ class Pip:
 
     def resolve(self, question: Question, tell: Tell) -> tuple[Pick, ...]:
         """See `Resolver`."""
+        if not question.alone:
+            self._refuse_addresses(question, tell)
+        return tuple(map(_pick, self._report(question, tell)))
+
+    def _refuse_addresses(self, question: Question, tell: Tell) -> None:
+        """Read the metadata of what would be added, level by level: pip itself builds what lies at an address.
+
+        Raises:
+            InstallRefused: One names an address.
+        """
+        present = {canonical(Requirement(text).name): text for text in question.requirements}
+        seen, asked = set(question.constraints), tuple(present.values())
+        while asked:
+            try:
+                found = self._report(replace(question, requirements=asked, alone=True), tell)
+            except (InstallRefused, NotFound):
+                # Single ones need not go together; what they are to be is for the whole question to tell.
+                return
+            seen |= {canonical(Requirement(text).name) for text in asked}
+            following: dict[str, str] = {}
+            for one in (entry["metadata"] for entry in found):
+                requires = one.get("requires_dist", ())
+                refuse_addresses(f"{one['name']} {one['version']}", requires)
+                following |= {canonical(Requirement(text).name): text for text in requires}
+            asked = tuple(text for name, text in following.items() if name not in seen)
+
+    def _report(self, question: Question, tell: Tell) -> list[Mapping[str, Any]]:
         wanted, held = write_question(question)
         report = question.scratch / "report.json"
         report.unlink(missing_ok=True)
@@ -68,14 +99,14 @@ class Pip:
             words = words_of(question.index.redacted(done.output), _NOISE)
             away = _AWAY.search(done.output)
             raise unavailable(self.name, words) if away else unsolvable(self.name, words, question)
-        picks = tuple(map(_pick, json.loads(report.read_text())["install"]))
-        if changed := sorted(pick.name for pick in picks if _held(pick, question)):
+        found: list[Mapping[str, Any]] = json.loads(report.read_text())["install"]
+        if changed := sorted(pick.name for pick in map(_pick, found) if pick.name in question.constraints):
             raise InstallRefused(
                 f"pip would change what has to stay: {', '.join(changed)}",
                 hint="only additions to what is there are installed",
                 code="conflict",
             )
-        return picks
+        return found
 
     def fetch(self, pick: Pick, question: Question, into: Path, tell: Tell) -> Path:
         """See `Resolver`."""
@@ -145,10 +176,6 @@ class Pip:
 def _words(question: Question) -> tuple[str, ...]:
     wheels = ("--only-binary", ":all:") if question.wheels_only else ()
     return (*question.index.arguments, *wheels, *(("--no-deps",) if question.alone else ()))
-
-
-def _held(pick: Pick, question: Question) -> bool:
-    return pick.name in question.constraints
 
 
 def _pick(entry: Mapping[str, Any]) -> Pick:

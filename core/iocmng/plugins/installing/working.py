@@ -239,7 +239,7 @@ class Working:
             name=built.name, version=built.version, wheel=wheel, sha256=built.sha256, origin=built.origin
         )
         layout = self.store.layout(locked)
-        refuse_addresses(layout)
+        refuse_addresses(layout.title, layout.requires)
         # uv says of one that it cannot use for this that it is on no index.
         refuse_other_versions(requirement, layout, self.base.versions)
         draft.keep[built.name] = locked
@@ -321,7 +321,8 @@ class Working:
                 sha256=sha256,
                 origin=bundled.origin if bundled else Origin(kind=OriginKind.INDEX),
             )
-            refuse_addresses(self.store.layout(added[pick.name]))
+            layout = self.store.layout(added[pick.name])
+            refuse_addresses(layout.title, layout.requires)
         return added
 
     def _stand_in(self, held: Iterable[Locked]) -> Path:
