@@ -11,7 +11,14 @@ from typing import Any, cast
 import pytest
 
 from iocmng.errors import InstallRefused
-from iocmng.host.entries import TAKEN_OVER, EntriesOutcome, fetching_environ, install_entries, site_installer
+from iocmng.host.entries import (
+    TAKEN_OVER,
+    EntriesOutcome,
+    fetching_environ,
+    install_entries,
+    remember_invalid,
+    site_installer,
+)
 from iocmng.plugins.installing.generations import Generations
 from iocmng.plugins.installing.installer import Installer
 from iocmng.plugins.installing.lock import read_lock, write_lock
@@ -131,6 +138,16 @@ def test_all_go_in_as_one_and_never_again(world: World) -> None:
     again = local("a", "b", "c").replace("/srv/a", "/srv/a, autostart_order: 2, parameters: {x: 1}")
     assert world.start(again) == EntriesOutcome()
     assert (world.made, world.fake.asked) == (1, 1)
+
+
+def test_a_folder_that_was_invalid_is_looked_at_again(world: World) -> None:
+    world.start(local("a", "b"))
+    remember_invalid(world.fake.state, ["b"])
+    world.start(local("a", "b"))
+    assert (world.fake.asked, world.fake.staged) == (2, [["a", "b"]])
+    remember_invalid(world.fake.state, [])
+    world.start(local("a", "b"))
+    assert world.fake.asked == 2
 
 
 def test_a_bad_one_costs_the_others_nothing(world: World) -> None:

@@ -22,7 +22,13 @@ from iocmng.host.admin import Admin
 from iocmng.host.again import Start, exec_again
 from iocmng.host.confirming import Confirming
 from iocmng.host.early import Stopped, release_signals, serve_signals, stop_came, stop_on_signals
-from iocmng.host.entries import EntriesOutcome, fetching_environ, install_entries, site_installer
+from iocmng.host.entries import (
+    EntriesOutcome,
+    fetching_environ,
+    install_entries,
+    remember_invalid,
+    site_installer,
+)
 from iocmng.host.finding_plugins import find_plugins
 from iocmng.host.generations import BootGeneration, boot_generation, uncount
 from iocmng.host.installing import InstallPlan
@@ -229,6 +235,8 @@ def _serve(boot: _Boot) -> _End:
         lost=chosen.lost,
         broken=boot.entries.broken,
     )
+    if not safe_mode:
+        remember_invalid(settings.state_dir, found.invalid_directories)
     plan = HostPlan(
         prefix=settings.prefix,
         default_prefix=settings.default_prefix,

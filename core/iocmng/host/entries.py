@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iocmng.errors import BadInput, InstallFailed, IocmngError, NotFound
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = 300.0
 """Seconds that all entries together may hold up a start."""
 TAKEN_OVER = "autostart-taken-over.json"
+INVALID = "invalid-directories.json"
 _log = logging.getLogger("iocmng.install")
 
 
@@ -66,6 +68,17 @@ def install_entries(
     work.look_for_left()
     work.remember(taken)
     return EntriesOutcome(problems=tuple(work.problems), broken=tuple(work.broken))
+
+
+def remember_invalid(state_dir: Path, names: Iterable[str]) -> None:
+    """Note plugin directories that validation refuses: the next start looks at them again."""
+    file, found = state_dir / INVALID, sorted(names)
+    if not found and not file.exists():
+        return
+    try:
+        write_atomic(file, json.dumps({"names": found}).encode(), keep=0)
+    except OSError as error:
+        _log.error("%s cannot be written: %s", file, error.strerror or error)
 
 
 @dataclass(eq=False)
@@ -122,6 +135,7 @@ class _Work:
             # What changed no distribution is recorded there alone.
             roots = (*roots, *self.recorded.roots)
             missing = _lacking(wanted, roots)
+        missing += [entry for entry, _ in wanted if entry not in missing and self._was_invalid(entry)]
         if not missing:
             return
         pointer = self.generations.pointer()
@@ -131,6 +145,15 @@ class _Work:
             self.problems.append(text)
             return
         self._install(missing, roots)
+
+    @cached_property
+    def _invalid(self) -> frozenset[str]:
+        found = read_state(self.settings.state_dir / INVALID, parse_object).value or {}
+        return frozenset(map(str, found.get("names", ())))
+
+    def _was_invalid(self, entry: PluginDirectory) -> bool:
+        """Whether it is looked at again: its author may have mended it, and a folder needs no network."""
+        return entry.source is not None and bool(entry.source.local_path) and entry.name in self._invalid
 
     def _wanted(self, entry: PluginDirectory) -> Wanted | None:
         # Not for starts without a list.
@@ -177,6 +200,8 @@ class _Work:
         names = ", ".join(entry.name for entry in entries)
         _log.info("installing %s from the list of plugins", names)
         resolution = self.installer.resolve(_request(entries), tell)
+        if resolution.before is not None and resolution.lock == resolution.before.lock:
+            return
         generation = self.installer.stage(resolution, tell)
         pointer = self.generations.pointer()
         self.installer.write_lock(generation.lock)

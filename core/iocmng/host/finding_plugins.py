@@ -69,6 +69,12 @@ class FoundPlugins:
         return tuple(self._candidates.values())
 
     @property
+    def invalid_directories(self) -> list[str]:
+        """Plugins of plugin directories that validation refuses."""
+        plugins = (one.spec.plugin for one in self.candidates if not one.valid)
+        return [plugin.name for plugin in plugins if plugin.origin == "directory"]
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What concerns no single instance."""
         # Those of hooks may change: the host asks for them itself.
