@@ -92,3 +92,15 @@ def test_an_asyncio_task_of_old_code_is_found(machine: Machine) -> None:
         return found
 
     assert "old-task" in asyncio.run(look())
+
+
+def test_a_subscription_that_calls_old_code_is_found_unless_it_is_garbage(machine: Machine) -> None:
+    plugin: Any = running(machine, "def changed(value): ...\n")
+    made = type("Subscription", (), {"__module__": "p4p.client.thread"})
+    subscription: Any = made()
+    subscription.name, subscription.called = "ACME:BEAM", plugin.changed
+    told = reasons(still_running(machine.changes(None), [USER]))
+    assert "the Subscription ACME:BEAM of p4p still calls acme_beam.plugin" in told
+    subscription.itself = subscription
+    del subscription
+    assert still_running(machine.changes(None), [USER]) == ()

@@ -14,6 +14,7 @@ from iocmng.plugins.holders import Held, Holders
 from iocmng.plugins.hooks import HOOKS
 from iocmng.plugins.ownership import ChangedDistribution, Owned, Ownership, is_library
 from iocmng.plugins.sitepath import base_path, read_pth
+from iocmng.plugins.subscriptions import subscribed
 from iocmng.spec import InstanceSpec, Isolation
 from iocmng.wire import Finding, Level, NotHot, Where
 
@@ -138,14 +139,15 @@ def not_hot(changes: Sequence[ChangedDistribution], users: Sequence[User]) -> tu
     ]
     held += going.holders.held(live=live)
     if not live:
-        held += going.holders.running()
+        held += [*going.holders.running(), *subscribed(going.holders.owner)]
     return tuple(dict.fromkeys([*found, *(NotHot(*one) for one in held)]))
 
 
 def still_running(changes: Sequence[ChangedDistribution], users: Sequence[User]) -> tuple[NotHot, ...]:
     """What still runs or is held of the old code when its instances have stopped; nothing: the swap may go on."""
     holders = _going(changes, users).holders
-    held = [*holders.running(), *holders.heirs(), *holders.handlers(), *holders.held(live=False)]
+    held = [*holders.running(), *subscribed(holders.owner)]
+    held += [*holders.heirs(), *holders.handlers(), *holders.held(live=False)]
     return tuple(dict.fromkeys(NotHot(*one) for one in held))
 
 
