@@ -19,25 +19,24 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # By the time that each takes, so that none of them is begun when the others are through.
 LONG = (
+    "test_readme.py",
     "test_soak.py",
     "test_churn.py",
-    "test_install_kills.py",
-    "test_install_refusals.py",
-    "test_readme.py",
+    "test_installs.py",
     "test_hooks.py",
-    "test_cli_host.py",
-    "test_run_single.py",
     "test_state.py",
+    "test_install_kills.py",
+    "test_restart_host.py",
+    "test_supervision.py",
     "test_boot.py",
     "test_boot_crash.py",
-    "test_supervision.py",
-    "test_heartbeat_link.py",
+    "test_run_single.py",
     "test_supervision_reload.py",
-    "test_validate.py",
+    "test_heartbeat_link.py",
     "test_bake.py",
     "test_packaging.py",
 )
-KINDS = ("system", "template", "contract", "unit")
+KINDS = ("soak", "churn", "system", "template", "contract", "unit")
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import select
@@ -12,39 +11,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from children import Lines, ending
 from environments import outside
+from support.commands import Done, typed
 from support.serving import SECRETS, Served, serving
-from typer.testing import CliRunner
-
-from iocmng_cli.main import app
 
 DEADLINE = 30.0
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command printed and returned."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def typed(*arguments: str, env: Mapping[str, str]) -> Done:
-    """Run a command in this process, with this environment and no other."""
-    foreign = dict.fromkeys(os.environ.keys() - env.keys())
-    result = CliRunner().invoke(app, arguments, env={**foreign, **env}, prog_name="iocmng")
-    return Done(result.exit_code, result.stdout, result.stderr)
 
 
 class Shell:

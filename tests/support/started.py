@@ -13,6 +13,7 @@ from pathlib import Path
 
 from environments import Environment, outside
 from hosts import RunningHost, own_world, running
+from support.commands import typed
 
 from iocmng.client import Client
 from iocmng.wire import InstanceView
@@ -85,15 +86,9 @@ class Started:
         return view
 
     def iocmng(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command against this host."""
-        return subprocess.run(
-            command(*arguments),
-            env={**outside(), **self.host.env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        """Type a command against this host; it runs in the test's own process."""
+        done = typed(*arguments, env={**outside(), **self.host.env})
+        return subprocess.CompletedProcess(arguments, done.code, done.out, done.err)
 
     @property
     def state_dir(self) -> Path:

@@ -14,7 +14,8 @@ import pytest
 from children import ending
 from environments import Environment, outside
 from hosts import RunningHost, running, without_example
-from support.shell import followed, typed
+from support.commands import typed
+from support.shell import followed
 
 from iocmng.client import Client
 from iocmng.lifecycle import JobState, Trigger

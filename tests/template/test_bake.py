@@ -71,7 +71,7 @@ def test_its_own_tests_pass(environment: Environment, baked: dict[str, Path], ki
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["task", "declarative"])
 def test_its_own_tests_pass_before_it_is_installed(tmp_path: Path, kind: str) -> None:
     made = bake(kind, tmp_path, "fresh-one")
     done = subprocess.run(
@@ -84,11 +84,13 @@ def test_its_own_tests_pass_before_it_is_installed(tmp_path: Path, kind: str) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("what", ["directory", "installed"])
-def test_it_validates_clean(environment: Environment, baked: dict[str, Path], kind: str, what: str) -> None:
-    done = environment.run("iocmng", "validate", baked[kind] if what == "directory" else f"made-{kind}")
+def test_all_validate_clean_as_directories_and_installed(
+    environment: Environment, baked: dict[str, Path]
+) -> None:
+    done = environment.run("iocmng", "validate", *baked.values(), *(f"made-{kind}" for kind in KINDS))
     assert done.returncode == 0, done.stdout + done.stderr
+    for kind in KINDS:
+        assert done.stdout.count(f"made-{kind}") >= 2
     assert "error" not in done.stdout
     assert "warning" not in done.stdout
 
