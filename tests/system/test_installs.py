@@ -176,6 +176,8 @@ def test_a_package_comes_is_upgraded_and_goes(house: House) -> None:
     house.value("beam", 3, "EXTRA")
     assert house.started.client.pv("INST:BEAM:LIMIT").value == 7.5
 
+    again = done(house.started.client.upgrade("beam", wait=60.0))
+    assert (again.message, again.generation) == ("already the newest: acme-beam 2.0", None)
     assert done(house.started.client.rollback(wait=60.0)).generation == house.current
     house.value("beam", 11)
     done(house.started.client.uninstall("beam", wait=60.0))
