@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import sys
 import zipfile
@@ -333,3 +334,39 @@ class Plugin(TaskBase):
     assert (operation.state, operation.code) == (OperationState.REFUSED, "still-running"), operation.message
     assert house.started.reaches("beam", "RUN").version == "1.0"
     house.value("beam", 11)
+
+
+def test_a_disk_that_was_full_in_the_end_leaves_nothing_for_the_next_start(
+    house: House, tmp_path: Path
+) -> None:
+    house.package("1.0", 11)
+    done(house.install("acme-beam"))
+    before = house.current
+    go = tmp_path / "go"
+    waits = f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.02)"
+    code = CODE.format(says=22, fails=False).replace("self.number = 0", f"self.number = 0\n        {waits}")
+    files = {
+        "acme_beam/plugin.py": f"import pathlib, time\n{code}",
+        "acme_beam/config.yaml": CONFIG.format(unit="V", more=""),
+    }
+    wheel(house.index, "acme-beam", "2.0", plugin="beam", files=files)
+    begun = house.started.client.upgrade("acme-beam", wait=0.0).id
+    until(
+        lambda: any(
+            (one.step, one.state) == (Step.CONFIRM, "running")
+            for one in house.started.client.operation(begun).steps
+        ),
+        "it is to be confirmed",
+    )
+    pid, unlimited = house.started.host.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
+    try:
+        go.touch()
+        operation = house.started.client.operation(begun, wait=60.0)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+    assert (operation.state, operation.failed_step) == (OperationState.FAILED, Step.CONFIRM)
+    assert "File too large" in operation.message
+    house.value("beam", 11)
+    assert done(house.started.client.upgrade("acme-beam", wait=60.0)).generation == house.current
+    assert house.current > before

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from iocmng.plugins.installing.installer import Installer
 
 _log = logging.getLogger("iocmng.install")
+RETRY = 10.0
 
 
 class Performing:
@@ -66,6 +67,8 @@ class Performing:
         self._ending = ending
         self._restart_required = restart_required
         self._safe = safe
+        self._owed: Pointer | None = None
+        self._paying: asyncio.Task[None] | None = None
 
     @property
     def generation(self) -> Generation | None:
@@ -80,6 +83,8 @@ class Performing:
             Aborted: Somebody asked for that.
         """
         request = operation.request
+        if self._owed is not None:
+            await self._point(self._owed)
         if request.verb is InstallVerb.ROLLBACK:
             await self._roll_back(operation)
             return
@@ -265,9 +270,22 @@ class Performing:
 
     async def _point(self, pointer: Pointer) -> None:
         await asyncio.to_thread(self._generations.point, pointer)
+        self._owed = None
 
     async def _point_back(self, pointer: Pointer) -> None:
         try:
             await self._point(pointer)
         except InstallFailed as error:
-            _log.error("%s", error)
+            _log.error("%s; trying again every %g s", error, RETRY)
+            self._owed = pointer
+            self._paying = asyncio.get_running_loop().create_task(self._pay(pointer), name="pointer")
+
+    async def _pay(self, pointer: Pointer) -> None:
+        """Point back as soon as the disk allows it: the next start would take up what was taken back."""
+        while self._owed is pointer:
+            await asyncio.sleep(RETRY)
+            try:
+                if self._owed is pointer:
+                    await self._point(pointer)
+            except InstallFailed as error:
+                _log.debug("%s", error)
