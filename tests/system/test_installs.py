@@ -370,3 +370,15 @@ def test_a_disk_that_was_full_in_the_end_leaves_nothing_for_the_next_start(
     house.value("beam", 11)
     assert done(house.started.client.upgrade("acme-beam", wait=60.0)).generation == house.current
     assert house.current > before
+
+
+def test_a_plan_names_who_depends_on_what_goes(house: House) -> None:
+    house.package("1.0", 11)
+    code = CODE.format(says=1, fails=False)
+    config = CONFIG.format(unit="V", more="") + "supervision: {depends_on: [beam]}\n"
+    files = {"acme_later/plugin.py": code, "acme_later/config.yaml": config}
+    wheel(house.index, "acme-later", "1.0", plugin="later", files=files)
+    done(house.install("acme-beam", "acme-later"))
+    operation = done(house.started.client.uninstall("acme-beam", wait=60.0))
+    assert operation.plan is not None
+    assert ["later depends on 'beam', which goes" in one.message for one in operation.plan.findings] == [True]

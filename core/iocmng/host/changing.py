@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from iocmng.errors import InstallRefused, Refused
@@ -21,7 +21,7 @@ from iocmng.runtime.instance import Instance
 from iocmng.runtime.rollout import Exchange, confirm
 from iocmng.runtime.supervisor import Supervisor
 from iocmng.settings.instances import InstanceSettings
-from iocmng.wire import Actor
+from iocmng.wire import Actor, Finding, Level, Where
 
 _log = logging.getLogger("iocmng.install")
 
@@ -97,7 +97,22 @@ class Changing:
                 accepted=resolution.request.accept_reconnect,
             )
 
-        return self.with_places(await asyncio.to_thread(look), leaving_names)
+        change = self.with_places(await asyncio.to_thread(look), leaving_names)
+        return replace(change, findings=(*change.findings, *self._missed(change)))
+
+    def _missed(self, change: Change) -> Iterator[Finding]:
+        """Yield instances that stay and depend on one that goes: they run on, and are INVALID at the next start."""
+        going = set(change.removed)
+        leaving = {one.name for one in change.leaving}
+        for one in self._supervisor:
+            for name in (
+                going.intersection(one.spec.supervision.depends_on) if one.name not in leaving else ()
+            ):
+                text = (
+                    f"{one.name} depends on {name!r}, which goes: it is INVALID at the next start of the host"
+                )
+                hint = f"remove {one.name} too, or take {name} out of its depends_on"
+                yield Finding(Level.WARNING, "depends-unknown", text, Where(key=one.name), hint)
 
     def _valid(self, instance: Instance) -> bool:
         return self._found.candidate(instance.name).valid
