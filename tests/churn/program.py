@@ -134,6 +134,9 @@ class Churn:
         assert arrived.plan is not None
         assert arrived.plan.hot, arrived.plan.reasons
         for provider, client in self.firsts.items():
+            if not self.found.memory:
+                # Who had searched before the latecomer came would be told of this one after half a minute only.
+                client.ask("watch", names=[COUNT])
             _, valid = client.ask("connect", name=LEVEL, deadline=NEW)
             self.found.arrivals.setdefault(provider, []).append(valid)
             client.ask("until", name=COUNT, valid=True, since=before, deadline=NEW)
@@ -246,8 +249,6 @@ def churn(home: Path, rounds: int, *, seconds: float, confirm_for: float, wait: 
                 assert client.ask("all_there", but=[LATE_COUNT], deadline=NEW) == [], client.provider
             with watched(clients, churning.found.before):
                 time.sleep(max(QUIET, waiting_since + wait - time.monotonic()))
-            for client in churning.firsts.values():
-                client.ask("watch", names=[COUNT])
             with watched(clients, churning.found.during):
                 there = churning.arrive_late()
                 began = time.monotonic()
