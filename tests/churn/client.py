@@ -32,7 +32,7 @@ class Watched:
         lost: When it was disconnected.
         first, last: Value and time stamp.
         jumps: Values that did not follow the one before.
-        stamps: Of the events since the last question.
+        stamps: Value and time stamp of each event since it began anew.
         quality: Each change between valid and INVALID: when, whether it was valid, and the value.
     """
 
@@ -42,7 +42,7 @@ class Watched:
     first: tuple[Any, float] | None = None
     last: tuple[Any, float] | None = None
     jumps: list[tuple[Any, Any]] = field(default_factory=list)
-    stamps: list[float] = field(default_factory=list)
+    stamps: list[tuple[int, float]] = field(default_factory=list)
     quality: list[tuple[float, bool, Any]] = field(default_factory=list)
 
     def heard(self, value: Any, severity: int, stamp: float) -> None:
@@ -60,7 +60,7 @@ class Watched:
             self.jumps.append((self.last[0], value))
         self.first = self.first or (value, stamp)
         self.last = value, stamp
-        self.stamps.append(stamp)
+        self.stamps.append((value, stamp))
 
     def begin(self) -> None:
         self.first, self.jumps, self.stamps, self.lost = self.last, [], [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,22 @@ def client_processes(env: Mapping[str, str], of_each: int) -> Iterator[list[Clie
         ]
 
 
-def lost_cycles(stamps: list[float], interval: float) -> int:
-    """Cycles that were due and did not come, of a counter that did not jump."""
+Stamps = Sequence[tuple[int, float]]
+"""Number and time of each cycle that a subscriber saw."""
+
+
+def lost_cycles(stamps: Stamps, interval: float) -> int:
+    """Cycles that were due and did not come."""
     # Each lost one moves those after it by a whole interval; the least late ones show by how much.
-    moved = [stamp - number * interval for number, stamp in enumerate(stamps)]
+    moved = [stamp - number * interval for number, stamp in stamps]
     return round((min(moved[-EDGE:]) - min(moved[:EDGE])) / interval) if moved else 0
 
 
-def lateness(stamps: list[float], interval: float) -> list[float]:
+def lateness(stamps: Stamps, interval: float) -> list[float]:
     """Seconds that each cycle was late: due times are whole intervals apart, and the least late one is on time."""
-    moved = [stamp - number * interval for number, stamp in enumerate(stamps)]
-    return [(one - min(moved)) % interval for one in moved] if moved else []
+    moved = [stamp - number * interval for number, stamp in stamps]
+    earliest = min(moved, default=0.0)
+    return [(one - earliest) % interval for one in moved]
 
 
 def percentile(values: list[float], share: float) -> float:

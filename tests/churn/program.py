@@ -188,7 +188,8 @@ def watched(clients: Sequence[ClientProcess], late: list[float]) -> Iterator[Non
         assert client.ask("disconnects") == {}, client.provider
         for name, seen in client.ask("seen").items():
             told = f"{name} over {client.provider}"
-            assert seen["jumps"] == [], f"{told}: not one after the other: {seen['jumps']}"
+            # A subscriber that gets no processor sees two events as one.
+            assert len(seen["jumps"]) <= spared, f"{told}: not one after the other: {seen['jumps']}"
             interval = counters()[name]
             lost = lost_cycles(seen["stamps"], interval)
             assert lost <= spared, f"{told}: {lost} cycles lost, {spared} beats of a bare thread were late"
