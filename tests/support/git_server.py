@@ -78,6 +78,10 @@ class GitServer:
     seen: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        backend = Path(git("--exec-path", cwd=self.folder), "git-http-backend")
+        if not backend.exists():
+            # Some systems package it apart from git.
+            raise FileNotFoundError(f"there is no {backend}")
         key = self.certificate.with_suffix(".key")
         if not self.certificate.exists():
             make_certificate(self.certificate, key)

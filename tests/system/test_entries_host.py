@@ -41,8 +41,8 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
     repository(tmp_path / "repos" / "all.git", files(100, "plugins/gauge/"))
     try:
         serving = GitServer(tmp_path / "repos", tmp_path / "certificate.pem", password=TOKEN)
-    except FileNotFoundError:
-        pytest.skip("there is no openssl program to make a certificate with")
+    except FileNotFoundError as missing:
+        pytest.skip(f"git over https needs the programs openssl and git http-backend: {missing}")
     try:
         yield serving
     finally:

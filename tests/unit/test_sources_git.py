@@ -69,8 +69,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (tmp / ".gitconfig").write_text(f"[core]\n\thooksPath = {hooks}\n[credential]\n\thelper = store\n")
     try:
         opened = GitServer(tmp / "repos", tmp / "certificate.pem")
-    except FileNotFoundError:
-        pytest.skip("there is no openssl program to make a certificate with")
+    except FileNotFoundError as missing:
+        pytest.skip(f"git over https needs the programs openssl and git http-backend: {missing}")
     closed = GitServer(tmp / "repos", tmp / "certificate.pem", password=TOKEN)
     try:
         yield World(tmp, opened, closed, first)
