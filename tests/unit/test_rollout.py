@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from iocmng import TaskBase
-from iocmng.errors import SparesShort
+from iocmng.errors import Refused, SparesShort
 from iocmng.lifecycle import Trigger
 from iocmng.runtime.instance import Instance
 from iocmng.runtime.rollout import Exchange, confirm
@@ -184,6 +184,20 @@ def test_too_few_spares_refuse_everything_and_the_old_one_can_be_made_again(hous
     again = dict(house.bench.records.spares())
     assert sum(again.values()) <= sum(free.values())
     assert house.supervisor.get("stays").view().state == "RUN"
+
+
+def test_nobody_starts_what_is_about_to_go(house: House) -> None:
+    leaves = house.supervisor.get("leaves")
+    house.run(house.exchange.stop([leaves], ACTOR))
+    for verb in (Trigger.START, Trigger.RESTART):
+        with pytest.raises(Refused, match="another version is taking its place"):
+            house.supervisor.act("leaves", verb, ACTOR)
+    assert leaves.view().state == "END"
+    house.supervisor.act("stays", Trigger.RESTART, ACTOR)
+    house.supervisor.leaving = frozenset()
+    house.supervisor.act("leaves", Trigger.START, ACTOR)
+    house.bench.step(1.0)
+    assert leaves.view().state == "RUN"
 
 
 def test_a_thread_that_does_not_end_is_named() -> None:

@@ -251,6 +251,7 @@ class Changing:
                 raise Refused(f"{one.name} was started meanwhile", hint="try again")
 
     def _start(self, instances: Iterable[Instance], actor: Actor) -> list[Instance]:
+        self._supervisor.leaving = frozenset()
         wanted = [one for one in instances if self._starts(one)]
         names = {one.name for one in wanted}
         paused = {name for name in names if self._desired.of(name).intent is Intent.PAUSED}

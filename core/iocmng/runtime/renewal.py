@@ -156,6 +156,8 @@ class Renewal:
         plugin = task.spec.plugin
         if note or plugin.editable:
             return f"running{note or '; code unchanged'}"
+        if task.generation is not None:
+            return f"running; code unchanged: iocmng upgrade {plugin.name} looks for another"
         if plugin.origin == "directory":
             return "running; code unchanged: the next start of the host looks at its directory"
         return f"running; code unchanged: use upgrade (pip install -U {plugin.distribution}, then restart the host)"

@@ -18,11 +18,16 @@ from iocmng.spec import RecordSpec
 from iocmng.wire import Actor, EventKind
 
 _log = logging.getLogger("iocmng.supervisor")
+_STARTING = (Trigger.START, Trigger.RESUME, Trigger.RESTART)
 _PUT_VERBS = {"RESTART": Trigger.RESTART, "RESET": Trigger.RESET}
 
 
 class Supervisor:
-    """Owns the instances; on the supervising thread only."""
+    """Owns the instances; on the supervising thread only.
+
+    Attributes:
+        leaving: Names of those that are being exchanged, which nobody may start meanwhile.
+    """
 
     def __init__(self, environment: Environment) -> None:
         self.env = environment
@@ -32,6 +37,7 @@ class Supervisor:
         self._waiting: dict[str, TaskInstance] = {}
         self._ignored: dict[str, int] = {}
         self._hearing: dict[str, Undo] = {}
+        self.leaving: frozenset[str] = frozenset()
         self._gate = StartGate(environment.after)
         self.acted: Callable[[Instance, Trigger], None] = lambda instance, verb: None
 
@@ -108,9 +114,13 @@ class Supervisor:
 
         Raises:
             NotFound: No such instance.
-            Refused: Not in this state.
+            Refused: Not in this state, or it is about to be exchanged.
         """
         instance = self.get(name)
+        if name in self.leaving and verb in _STARTING:
+            raise Refused(
+                f"{name}: cannot {verb} it, another version is taking its place", hint="wait for some seconds"
+            )
         before = instance.view().state
         instance.apply(verb, actor)
         after = instance.view().state

@@ -73,10 +73,12 @@ class Exchange(Generic[A]):
     async def stop(self, instances: Sequence[Instance], actor: Actor) -> list[str]:
         """Stop instances, dependents first as at a shutdown; what operators want of them stays.
 
+        Nobody can start them until `Supervisor.leaving` is emptied.
+
         Returns:
             Threads that have not ended, with the line in which each stands.
         """
-        leaving = {one.name for one in instances}
+        leaving = self._supervisor.leaving = frozenset(one.name for one in instances)
         for wave in self._supervisor.stop_waves():
             wave = [one for one in wave if one.name in leaving]
             for one in wave:
