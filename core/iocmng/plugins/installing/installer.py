@@ -129,10 +129,13 @@ class Installer:
     def _before(self, request: InstallRequest) -> Generation | None:
         try:
             return self.generations.in_force()
-        except (NotFound, InstallFailed):
+        except (NotFound, InstallFailed) as error:
             if request.verb is InstallVerb.FROM_LOCK:
                 return None
-            raise
+            raise InstallFailed(
+                f"what is installed cannot be built upon: {error.detail}",
+                hint="iocmng install --from-lock makes it again",
+            ) from error
 
     def _refuse_when_off(self) -> None:
         if not self._settings.enabled:
