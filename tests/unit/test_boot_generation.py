@@ -9,8 +9,16 @@ import pytest
 from support.staged import lock_of, staged
 from support.wheels import wheel
 
-from iocmng.host.generations import ATTEMPTS, BootGeneration, LostPlugins, boot_generation, uncount
+from iocmng.host.generations import (
+    ATTEMPTS,
+    BootGeneration,
+    LostPlugins,
+    boot_generation,
+    settle_lock,
+    uncount,
+)
 from iocmng.plugins.installing.generations import MARKER, Generations
+from iocmng.plugins.installing.lock import read_lock, write_lock
 from iocmng.plugins.installing.model import NOTHING, Pointer
 from iocmng.settings import Settings
 from iocmng.wire import Level
@@ -45,6 +53,20 @@ def test_the_confirmed_generation_is_used_and_nothing_is_written(tmp_path: Path,
     chosen = boot_generation(tmp_path)
     assert (number(chosen), chosen.pending, chosen.problems, chosen.changed) == (1, None, (), False)
     assert (store.folder / "current.json").stat().st_mtime_ns == before
+
+
+def test_a_lock_that_a_kill_left_behind_is_written_anew(tmp_path: Path, stage: Stage):
+    stage(1, "1.0")
+    stage(2, "2.0")
+    store = Generations(tmp_path)
+    store.point(Pointer(current=2, previous=1))
+    write_lock(tmp_path, store.get(1).lock)
+    assert settle_lock(tmp_path)
+    assert read_lock(tmp_path).value == store.get(2).lock
+    assert not settle_lock(tmp_path)
+    store.point(Pointer(current=1, pending=2))
+    assert not settle_lock(tmp_path)
+    assert read_lock(tmp_path).value == store.get(2).lock
 
 
 def test_a_pending_one_is_tried_twice_each_time_counted_first_and_then_left(tmp_path: Path, stage: Stage):

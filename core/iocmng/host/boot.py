@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from iocmng.errors import BadInput, BootFailed, ExitCode, IocmngError
+from iocmng.errors import BadInput, BootFailed, ExitCode, InstallFailed, IocmngError
 from iocmng.host.added import AddedInstances
 from iocmng.host.admin import Admin
 from iocmng.host.again import Start, exec_again
@@ -30,7 +30,7 @@ from iocmng.host.entries import (
     site_installer,
 )
 from iocmng.host.finding_plugins import find_plugins
-from iocmng.host.generations import BootGeneration, boot_generation, uncount
+from iocmng.host.generations import BootGeneration, boot_generation, settle_lock, uncount
 from iocmng.host.installing import InstallPlan
 from iocmng.host.libraries import import_host
 from iocmng.host.notify import ToldToSystemd
@@ -338,6 +338,11 @@ def _in_any_case(start: Start, kept: socket.socket) -> None:
 
 
 def _prune(state_dir: Path) -> None:
+    try:
+        if settle_lock(state_dir):
+            _log.info("plugins.lock was behind its generation and is written anew")
+    except InstallFailed as error:
+        _log.error("%s", error)
     for line in Generations(state_dir).prune():
         _log.info("generations: %s", line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -281,6 +282,9 @@ class Changing:
         """The change stands: there is no way back but another change."""
         if change.swap is not None:
             change.swap.keep()
+            # Old classes and modules hold each other, and the collector has no reason to look soon: what boot made
+            # is frozen, so a look costs next to nothing.
+            await asyncio.to_thread(gc.collect)
         self._desired.forget(change.removed)
         try:
             await asyncio.to_thread(self._desired.commit)

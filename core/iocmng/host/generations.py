@@ -12,6 +12,7 @@ from iocmng.plugins.discovery import Discovered, advertised
 from iocmng.plugins.environment import Environment, canonical
 from iocmng.plugins.hooks import hookimpl
 from iocmng.plugins.installing.generations import Generations, usable
+from iocmng.plugins.installing.lock import read_lock, write_lock
 from iocmng.plugins.installing.model import NOTHING, Generation, Pointer
 from iocmng.settings.settings import Settings
 from iocmng.wire import Finding, Level, Where
@@ -97,6 +98,31 @@ def without_pending(pointer: Pointer, reason: str) -> Pointer:
     assert pointer.pending is not None
     rejected = {**pointer.rejected, pointer.pending: reason}
     return replace(pointer, pending=None, attempts=0, rejected=rejected)
+
+
+def settle_lock(state_dir: Path) -> bool:
+    """Let plugins.lock say what the confirmed generation holds: a kill may have come between the two writes.
+
+    A generation that waits, or that this host cannot use, says nothing about what should be installed.
+
+    Returns:
+        Whether it was behind.
+
+    Raises:
+        InstallFailed: It cannot be written.
+    """
+    store = Generations(state_dir)
+    pointer = store.pointer()
+    if pointer.pending is not None or pointer.current == NOTHING:
+        return False
+    try:
+        generation = store.get(pointer.current)
+    except (NotFound, InstallFailed):
+        return False
+    if usable(generation) or read_lock(state_dir).value == generation.lock:
+        return False
+    write_lock(state_dir, generation.lock)
+    return True
 
 
 def uncount(state_dir: Path) -> None:
