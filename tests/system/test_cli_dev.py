@@ -53,6 +53,12 @@ class Dev:
         """Wait for a line that holds `text`."""
         return self.lines.until(text, DEADLINE)
 
+    def both(self, one: str, other: str) -> None:
+        """Wait for a line that holds `one` and for one that holds `other`: two processes print them."""
+        while one not in (line := self.lines.next(DEADLINE, one)) and other not in line:
+            assert line, f"it ended before {one!r}:\n{self.lines}"
+        self.until(other if one in line else one)
+
     def end(self) -> int:
         """Ctrl-C, as a terminal sends it: to the whole process group."""
         os.killpg(self.process.pid, signal.SIGINT)
@@ -96,8 +102,7 @@ def _package(root: Path) -> Path:
 def test_a_package_runs_without_being_installed_and_again_after_every_change(tmp_path: Path) -> None:
     source = _package(tmp_path / "blink")
     with developing(tmp_path / "blink", tmp_path) as dev:
-        dev.until("DEV:ADA:BLINK:ON")
-        dev.until("waiting for changes")
+        dev.both("DEV:ADA:BLINK:ON", "waiting for changes")
         dev.until("says hello")
         (source / "word.py").write_text("WORD = 'goodbye'\n")
         assert "word.py" in dev.until("dev: changed")
@@ -106,8 +111,7 @@ def test_a_package_runs_without_being_installed_and_again_after_every_change(tmp
             CONFIG.replace("interval", "intervall").replace("parameters", "parametres")
         )
         dev.until("dev: changed")
-        assert f"{source / 'config.yaml'}:2:1" in dev.until("unknown key 'parametres'")
-        dev.until("waiting for changes")
+        dev.both(f"{source / 'config.yaml'}:2:1: error: unknown key 'parametres'", "waiting for changes")
         (source / "config.yaml").write_text(CONFIG)
         dev.until("says goodbye")
         (tmp_path / "blink" / "pyproject.toml").write_text("[project]\n")

@@ -192,7 +192,9 @@ def _user() -> str:
 
 
 def _say(text: str) -> None:
-    print(f"dev: {text}", file=sys.stderr, flush=True)
+    # In one write: the host prints into the same terminal.
+    sys.stderr.write(f"dev: {text}\n")
+    sys.stderr.flush()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
