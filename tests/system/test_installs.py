@@ -96,6 +96,10 @@ class House:
     def instances(self) -> dict[str, str]:
         return {one.name: one.state for one in self.started.client.list()}
 
+    def twice(self) -> tuple[object, str]:
+        pv = self.started.client.pv("INST:FOLLOWS:TWICE")
+        return pv.value, pv.severity
+
     def interval(self, instance: str) -> tuple[object, str]:
         (found,) = (one for one in self.started.client.show(instance).parameters if one.name == "interval")
         return found.value, found.origin
@@ -151,56 +155,23 @@ def done(operation: OperationView) -> OperationView:
     return operation
 
 
-def test_a_package_comes_is_upgraded_and_goes(house: House) -> None:
+def test_the_life_of_a_package(house: House) -> None:
+    """One test for what follows upon each other: every operation costs a second."""
     house.package("1.0", 11)
-    operation = done(house.install("acme-beam"))
-    assert [one.state for one in operation.steps] == ["done"] * len(Step)
-    assert operation.plan is not None
-    assert [(one.name, one.before, one.after) for one in operation.plan.distributions] == [
-        ("acme-beam", "", "1.0")
-    ]
-    assert {pv.change for pv in operation.plan.pvs} == {"added"}
-    view = house.started.reaches("beam", "RUN")
-    assert (view.version, view.generation, view.origin) == ("1.0", operation.generation, "index")
-    house.value("beam", 11)
-    house.started.host.write("ca", "INST:BEAM:LIMIT", 7.5)
-
+    planning_changes_nothing(house)
+    coming(house)
     house.package("2.0", 22, unit="kV", more=", EXTRA: {type: float, value: 3.0}")
-    operation = done(house.started.client.upgrade("acme-beam", wait=60.0))
-    assert operation.plan is not None
-    assert {(pv.name, pv.change) for pv in operation.plan.pvs if pv.change == "added"} == {
-        ("INST:BEAM:EXTRA", "added")
-    }
-    assert any(pv.name == "INST:BEAM:LIMIT" and pv.change == "changed" for pv in operation.plan.pvs)
-    assert not any(pv.reconnect for pv in operation.plan.pvs)
-    house.value("beam", 22)
-    house.value("beam", 3, "EXTRA")
-    assert house.started.client.pv("INST:BEAM:LIMIT").value == 7.5
-
-    again = done(house.started.client.upgrade("beam", wait=60.0))
-    assert (again.message, again.generation) == ("already the newest: acme-beam 2.0", None)
-    assert done(house.started.client.rollback(wait=60.0)).generation == house.current
-    house.value("beam", 11)
+    upgrade_and_back(house)
+    house.package("3.0", 33, fails=True)
+    taken_back_with_its_reason(house)
+    (house.index / "acme_beam-3.0-py3-none-any.whl").unlink()
+    another_record_type_only_when_accepted(house)
     done(house.started.client.uninstall("beam", wait=60.0))
     assert "beam" not in house.instances()
+    until(lambda: house.twice()[1] == "INVALID", "what hangs on a PV that is gone is INVALID")
 
 
-def test_a_version_that_fails_is_taken_back_with_its_reason(house: House) -> None:
-    house.package("1.0", 11)
-    done(house.install("acme-beam"))
-    before = house.current
-    house.package("3.0", 33, fails=True)
-    operation = house.started.client.upgrade("acme-beam", wait=60.0)
-    assert operation.state is OperationState.ROLLED_BACK, operation.message
-    assert operation.failed_step is Step.CONFIRM
-    assert "it cannot go on" in operation.message
-    assert house.current == before
-    house.value("beam", 11)
-    assert house.started.view("beam").version == "1.0"
-
-
-def test_a_plan_changes_nothing(house: House) -> None:
-    house.package("1.0", 11)
+def planning_changes_nothing(house: House) -> None:
     numbers = [one.number for one in house.started.client.generations()]
     operation = house.started.client.plan("acme-beam", wait=60.0)
     assert operation.state is OperationState.DONE
@@ -212,9 +183,51 @@ def test_a_plan_changes_nothing(house: House) -> None:
     assert [one.number for one in house.started.client.generations()] == numbers
 
 
-def test_another_record_type_makes_clients_connect_anew_only_when_accepted(house: House) -> None:
-    house.package("1.0", 11)
-    done(house.install("acme-beam"))
+def coming(house: House) -> None:
+    operation = done(house.install("acme-beam"))
+    assert [one.state for one in operation.steps] == ["done"] * len(Step)
+    assert operation.plan is not None
+    assert [(one.name, one.before, one.after) for one in operation.plan.distributions] == [
+        ("acme-beam", "", "1.0")
+    ]
+    assert {pv.change for pv in operation.plan.pvs} == {"added"}
+    view = house.started.reaches("beam", "RUN")
+    assert (view.version, view.generation, view.origin) == ("1.0", operation.generation, "index")
+    house.value("beam", 11)
+    until(lambda: house.twice() == (22, "NO_ALARM"), "links of others find the PV that came")
+    house.started.host.write("ca", "INST:BEAM:LIMIT", 7.5)
+
+
+def upgrade_and_back(house: House) -> None:
+    operation = done(house.started.client.upgrade("acme-beam", wait=60.0))
+    assert operation.plan is not None
+    assert {(pv.name, pv.change) for pv in operation.plan.pvs if pv.change == "added"} == {
+        ("INST:BEAM:EXTRA", "added")
+    }
+    assert any(pv.name == "INST:BEAM:LIMIT" and pv.change == "changed" for pv in operation.plan.pvs)
+    assert not any(pv.reconnect for pv in operation.plan.pvs)
+    house.value("beam", 22)
+    house.value("beam", 3, "EXTRA")
+    assert house.started.client.pv("INST:BEAM:LIMIT").value == 7.5
+    until(lambda: house.twice() == (44, "NO_ALARM"), "links of others follow through an upgrade")
+    again = done(house.started.client.upgrade("beam", wait=60.0))
+    assert (again.message, again.generation) == ("already the newest: acme-beam 2.0", None)
+    assert done(house.started.client.rollback(wait=60.0)).generation == house.current
+    house.value("beam", 11)
+
+
+def taken_back_with_its_reason(house: House) -> None:
+    before = house.current
+    operation = house.started.client.upgrade("acme-beam", wait=60.0)
+    assert operation.state is OperationState.ROLLED_BACK, operation.message
+    assert operation.failed_step is Step.CONFIRM
+    assert "it cannot go on" in operation.message
+    assert house.current == before
+    house.value("beam", 11)
+    assert house.started.view("beam").version == "1.0"
+
+
+def another_record_type_only_when_accepted(house: House) -> None:
     package = "acme_beam"
     wheel(
         house.index,
@@ -258,19 +271,6 @@ def test_the_example_of_a_directory_is_installed_and_fetched_again(house: House,
         "changed"
     ]
     assert house.interval("chiller") == (0.5, "request")
-
-
-def test_links_of_others_follow_pvs_that_come_and_go(house: House) -> None:
-    def twice() -> tuple[object, str]:
-        pv = house.started.client.pv("INST:FOLLOWS:TWICE")
-        return pv.value, pv.severity
-
-    for says in (11, 12):
-        house.package("1.0", says)
-        done(house.install("acme-beam"))
-        until(lambda says=says: twice() == (2 * says, "NO_ALARM"), "the linked value is used")  # type: ignore[misc]
-        done(house.started.client.uninstall("acme-beam", wait=60.0))
-        until(lambda: twice()[1] == "INVALID", "what hangs on a PV that is gone is INVALID")
 
 
 def test_another_instance_of_a_plugin_is_kept_until_it_is_deleted(house: House) -> None:
