@@ -37,6 +37,7 @@ with yard(DiskRuns(Path(sys.argv[1]))) as jobs:
     jobs.add(ScriptJob, Path(sys.argv[2]))
     run = jobs.start()
     jobs.until(lambda: "up" in jobs.texts(run))
+    jobs.store.flush(20.0)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
